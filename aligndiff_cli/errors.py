@@ -1,0 +1,50 @@
+"""One root error and a few kinds. Each says what happened, where, and what to do next.
+
+Exit codes of the command line: 0 all done, 1 something was skipped or could not be done,
+2 wrong usage, 130 interrupted (what was finished is committed).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class AligndiffError(Exception):
+    """Anything that went wrong for a reason a user can act on; never shown with a traceback.
+
+    Args:
+        what: the reason, one sentence without a full stop, e.g. ``"the mask is empty"``.
+        where: the file or folder concerned, if there is one.
+        remedy: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, where: str | Path | None = None, remedy: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where is not None else ""
+        advice = f". {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{advice}"
+
+
+class UsageError(AligndiffError):
+    """The command itself cannot be meant like this (an unknown name, an impossible number)."""
+
+    exit_code = 2
+
+
+class InputError(AligndiffError):
+    """One input is bad: unreadable, of the wrong size, empty. The rest of the work goes on."""
+
+
+class FolderError(AligndiffError):
+    """A stage folder is not what it should be: other options, a torn record, a path that leaves it."""
+
+
+class ModelError(AligndiffError):
+    """A model cannot be loaded, or does not fit what it is used with."""
