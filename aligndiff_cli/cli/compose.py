@@ -1,0 +1,5 @@
+NAME = "compose"
+
+
+def command() -> None:
+    "x"

@@ -1,0 +1,5 @@
+NAME = "evaluate"
+
+
+def command() -> None:
+    "x"

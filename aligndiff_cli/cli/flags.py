@@ -1,0 +1,91 @@
+"""The flags that several subcommands share, and the panels that group them in ``--help``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+FOLDERS = "Inputs and outputs"
+METHOD = "Method (the paper's settings)"
+MODEL = "Model and device"
+RUN = "Run"
+
+
+def load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the flags' defaults from a YAML file; flags on the command line win."""
+    if path is None or context.resilient_parsing:
+        return path
+    try:
+        values: Any = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise typer.BadParameter(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise typer.BadParameter(f"{path}: expected 'flag: value' lines, got {type(values).__name__}")
+    names = {
+        name: f"--{name.replace('_', '-')}"
+        for parameter in context.command.params
+        if (name := parameter.name)
+    }
+    options = {str(key).lstrip("-").replace("-", "_"): value for key, value in values.items()}
+    unknown = sorted(options.keys() - names.keys())
+    if unknown:
+        known = ", ".join(sorted(flag for name, flag in names.items() if name not in ("config", "help")))
+        raise typer.BadParameter(f"{path}: no such flag: {', '.join(unknown)}. This command knows {known}")
+    context.default_map = {**(context.default_map or {}), **options}
+    return path
+
+
+def at_least(low: float) -> Any:
+    """A check that a number is not below ``low``; None passes."""
+
+    def check(value: Any) -> Any:
+        if value is not None and value < low:
+            raise typer.BadParameter(f"expected at least {low:g}, got {value}")
+        return value
+
+    return check
+
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", rich_help_panel=FOLDERS)]
+Seed = Annotated[
+    int,
+    typer.Option(
+        help="Run seed; with an item's id it decides everything random about it.", rich_help_panel=RUN
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MODEL)]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        callback=load_config,
+        is_eager=True,
+        help="YAML file with the same names as the flags; flags win.",
+        rich_help_panel=RUN,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Make everything again, whatever is there.", rich_help_panel=RUN)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ALIGNDIFF_MODEL",
+        help="Text-to-image model: a folder or hub id in diffusers' layout, e.g. "
+        "stable-diffusion-v1-5/stable-diffusion-v1-5; 'pocket' is the small bundled emoji model (the default).",
+        rich_help_panel=MODEL,
+    ),
+]
+DType = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="float32, float16 or bfloat16; by default what suits the device.",
+        rich_help_panel=MODEL,
+    ),
+]

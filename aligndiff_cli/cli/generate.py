@@ -1,0 +1,5 @@
+NAME = "generate"
+
+
+def command() -> None:
+    "x"

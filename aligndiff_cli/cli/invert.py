@@ -1,0 +1,5 @@
+NAME = "invert"
+
+
+def command() -> None:
+    "x"

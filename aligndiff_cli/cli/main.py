@@ -1,0 +1,62 @@
+"""``aligndiff``: the command and its subcommands. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from aligndiff_cli import __version__
+from aligndiff_cli.cli import compose, evaluate, generate, invert, mask, prepare, status
+
+OVERVIEW = """
+Turn a handful of image-mask pairs of a new class into hundreds that train segmentation models.
+
+The stages are run in this order, each reading folders and writing one:
+
+[bold]support/[/] → [cyan]invert[/] → bank/ → [cyan]generate[/] → synth/ → [cyan]mask[/] → masks/ → [cyan]compose[/] → scenes/
+→ [cyan]evaluate[/] → results/
+
+Any stage can be stopped and run again: finished work is kept. `aligndiff STAGE --help` explains a stage.
+"""
+
+app = typer.Typer(
+    name="aligndiff",
+    help=OVERVIEW,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (prepare, invert, generate, mask, compose, evaluate, status):
+    app.command(name=command.NAME)(command.command)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"aligndiff {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except BrokenPipeError:  # `aligndiff ... | head`
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+NAME = "mask"
+
+
+def command() -> None:
+    "x"

@@ -1,0 +1,5 @@
+NAME = "prepare"
+
+
+def command() -> None:
+    "x"

@@ -1,0 +1,157 @@
+"""What surrounds every subcommand: errors without tracebacks, exit codes, progress, the closing table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from aligndiff_cli.errors import AligndiffError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from aligndiff_cli.stages.runner import Outcome, Stage, Summary
+
+INTERRUPTED = 130
+INTERVAL = 15.0
+"""Seconds between progress lines where there is no terminal to draw a bar on."""
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+output = Console(highlight=False)
+
+
+@contextmanager
+def errors_reported() -> Iterator[None]:
+    """Turn our own errors, and an interrupt, into a message and an exit code."""
+    try:
+        yield
+    except AligndiffError as error:
+        show_error(error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        console.print("[yellow]Interrupted.[/] Finished work is kept; run the same command again to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def show_error(error: AligndiffError, label: str = "[bold red]Error[/]") -> None:
+    """One message: what and where, then the remedy on its own line."""
+    where = f"{escape(str(error.where))}: " if error.where is not None else ""
+    console.print(f"{label} {where}{escape(error.what)}")
+    if error.remedy:
+        console.print(f"      {escape(error.remedy)}")
+
+
+def run(make_stage: Callable[[], Stage], *, force: bool, quiet: bool) -> None:
+    """Run one stage from the command line and leave with its exit code."""
+    with errors_reported():
+        from aligndiff_cli.stages.runner import run_stage
+
+        stage = make_stage()
+        with bar(quiet) as progress:
+            outcome = run_stage(stage, progress, force=force)
+        report(stage.out, outcome, quiet)
+        if outcome.problems:
+            raise typer.Exit(1)
+
+
+def report(out: Path, outcome: Outcome, quiet: bool) -> None:
+    """The end of a stage: what was skipped and why, the table, the places, the next command."""
+    for problem in outcome.problems:
+        show_error(problem, "[yellow]Skipped[/]")
+    if quiet:
+        return
+    for item in outcome.stale[:5]:
+        console.print(
+            f"[yellow]Note[/] {escape(item)} is in {escape(str(out))} but no longer planned; it is left there"
+        )
+    show_table(outcome.summary)
+    skipped = f", {len(outcome.problems)} skipped" if outcome.problems else ""
+    output.print(
+        f"{outcome.made} made, {outcome.kept} already there{skipped}. Results: [bold]{escape(str(out))}/[/]"
+    )
+    for picture in outcome.summary.pictures[:3]:
+        output.print(f"Picture: {escape(str(picture))}")
+    if outcome.summary.next_command:
+        output.print(f"Next: [cyan]{escape(outcome.summary.next_command)}[/]", soft_wrap=True)
+
+
+def show_table(summary: Summary) -> None:
+    """Print the stage's own short table."""
+    from rich.table import Table
+
+    if not summary.rows:
+        return
+    table = Table(*summary.columns, box=None, pad_edge=False, header_style="bold")
+    for row in summary.rows:
+        table.add_row(*(escape(cell) for cell in row))
+    output.print(table)
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[Bar]:
+    """A progress bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+    progress = Bar(quiet)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+class Bar:
+    """Progress with a rate and the time left."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._done = 0
+        self._total = 0
+        self._unit = ""
+        self._begun = self._last = time.monotonic()
+
+    def start(self, total: int, unit: str) -> None:
+        """Begin to count ``total`` units."""
+        self._total, self._unit = total, unit
+        self._begun = self._last = time.monotonic()
+        if self._quiet or total == 0 or not sys.stderr.isatty():
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}  {task.fields[note]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=total, rate="", note="")
+        self._bar.start()
+
+    def advance(self, units: int, note: str = "") -> None:
+        """Count ``units`` more; ``note`` is a few words on the present item."""
+        self._done += units
+        now = time.monotonic()
+        rate = self._done / max(now - self._begun, 1e-9)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=units, rate=f"{rate:.1f} {self._unit}/s", note=escape(note))
+        elif not self._quiet and now - self._last >= INTERVAL:
+            self._last = now
+            left = (self._total - self._done) / max(rate, 1e-9)
+            console.print(
+                f"{self._done}/{self._total} {self._unit}  {rate:.1f}/s  {left:.0f} s left  {escape(note)}".rstrip()
+            )
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,5 @@
+NAME = "status"
+
+
+def command() -> None:
+    "x"

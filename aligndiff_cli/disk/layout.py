@@ -1,0 +1,33 @@
+"""Every folder and file name of the convention, once.
+
+Stage folders, in the order of the pipeline::
+
+    support/   <class>/<stem>.jpg|png with the mask <stem>.png or <stem>_mask.png beside it
+    bank/      <class>/<stem>.safetensors
+    synth/     images/<class>/<id>.png   coarse/<class>/<id>.png
+    masks/     masks/<class>/<id>.png
+    scenes/    JPEGImages/ SegmentationClass/ ImageSets/Segmentation/ (or COCO's annotations/)
+    results/   metrics.json table.md report.html
+
+Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
+while something could not be made.
+"""
+
+from __future__ import annotations
+
+RUN = "run.yaml"
+MANIFEST = "manifest.jsonl"
+MANIFEST_GLOB = "manifest*.jsonl"
+FAILURES = "failures.jsonl"
+PICTURES = "pictures"
+
+IMAGES = "images"
+COARSE = "coarse"
+MASKS = "masks"
+
+CLASSES = "classes.txt"
+OOD = "ood.txt"
+
+METRICS = "metrics.json"
+TABLE = "table.md"
+REPORT = "report.html"

@@ -1,0 +1,137 @@
+"""Records of what a stage made: ``manifest.jsonl``, one line per item, appended and flushed item by item.
+
+A line that a crash tore in two is dropped when the file is next opened for writing, and ignored by readers; its item
+is then simply not done. Records carry no time and no worker, so that two runs which made the same things have the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.atomic import atomic_write, write_error
+from aligndiff_cli.errors import FolderError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished item.
+
+    Attributes:
+        id: unique in its folder, e.g. ``"dog/text-0003"``.
+        cls: class name, or "" where an item belongs to none.
+        inputs: name of each input -> digest of its bytes.
+        outputs: path of each output, relative to the folder -> digest of its bytes.
+        parameters: what was drawn or decided for this item (prompt, seed, place).
+        measured: figures taken while it was made (losses, IoU).
+    """
+
+    id: str
+    cls: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_line(self) -> str:
+        """The record as one line of JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def contained(folder: Path, relative: str) -> Path:
+    """``folder / relative``, refused where it would leave the folder.
+
+    Raises:
+        FolderError: the path is absolute, climbs out with "..", or a link leads out of the folder.
+    """
+    pure = PurePosixPath(relative)
+    path = folder / pure
+    if pure.is_absolute() or ".." in pure.parts or not path.resolve().is_relative_to(folder.resolve()):
+        raise FolderError(
+            f"the manifest names {relative!r}, which leaves the folder",
+            folder,
+            "Manifests hold relative paths inside their own folder; mend or remove that record",
+        )
+    return path
+
+
+def read_records(folder: Path) -> dict[str, Record]:
+    """All records of a stage folder by item id, from every worker's manifest; the last one of an id counts.
+
+    Raises:
+        FolderError: a whole line is not a record, or an output's path leaves the folder.
+    """
+    records: dict[str, Record] = {}
+    for path in sorted(folder.glob(layout.MANIFEST_GLOB)):
+        for number, line in _whole_lines(path):
+            record = _parse(path, number, line)
+            for output in record.outputs:
+                contained(folder, output)
+            records[record.id] = record
+    return records
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n"):  # a torn last line is no record
+                yield number, line
+
+
+def _parse(path: Path, number: int, line: bytes) -> Record:
+    try:
+        return Record(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise FolderError(
+            f"line {number} is not a record ({error})", path, "Remove that line; its item is then made again"
+        ) from error
+
+
+class ManifestWriter:
+    """Appends records to one manifest; each is on the disk when :meth:`commit` returns."""
+
+    def __init__(self, folder: Path, name: str = layout.MANIFEST) -> None:
+        self.path = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+            self._drop_torn_line()
+        except OSError as error:
+            raise write_error(error, self.path) from error
+
+    def _drop_torn_line(self) -> None:
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole != len(data):
+            os.truncate(self.path, whole)
+
+    def commit(self, record: Record) -> None:
+        """Append one record and flush it to the disk."""
+        try:
+            self._file.write(record.to_line().encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise write_error(error, self.path) from error
+
+    def __enter__(self) -> ManifestWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def rewrite(path: Path, records: Iterable[Record]) -> None:
+    """Replace a manifest by these records, sorted by id: the same work gives the same bytes, however interrupted."""
+    with atomic_write(path) as file:
+        for record in sorted(records, key=lambda record: record.id):
+            file.write(record.to_line().encode())
