@@ -1,0 +1,201 @@
+"""Scene composition by copy-paste (section 3.5, D.2), with no rotation, colour change or blending.
+
+Scale. A generated picture and a base image need not have the same size, so a scale in pixels would mean
+something else for every pair of models and data sets. The generated picture is therefore first fitted
+into the frame of the base image (aspect ratio kept); the scale of D.2 multiplies that. At scale 1 an object takes
+the share of the scene that it took of its own picture, whatever the two sizes are.
+
+Place. An object that fits into the frame lies wholly inside it, every position alike. One that is longer
+than the frame along an axis covers the frame along that axis, and which part of it is seen is
+random: the large-scale jitter of Ghiasi et al. (2021), applied to the object's box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from aligndiff_cli.errors import InputError
+
+N_MAX = 3
+SCALE_RANGE = (0.1, 2.0)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """One object, cut out of a picture along its mask.
+
+    Attributes:
+        image: uint8 (h, w, 3), the picture inside the mask's bounding box.
+        mask: bool (h, w), true on the object; every side of the box touches it.
+        class_id: label written where the object is pasted.
+        source: id of the picture it comes from.
+        frame: (H, W) of that picture in pixels.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    class_id: int
+    source: str
+    frame: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which object goes where, free of any image size.
+
+    Attributes:
+        class_index: index of the class among the pools.
+        sample_index: index of the sample in the pool of its class.
+        scale: factor on the object's size after its picture is fitted into the base frame.
+        top, left: position in [0, 1) within the room the object has along y and along x.
+    """
+
+    class_index: int
+    sample_index: int
+    scale: float
+    top: float
+    left: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A composed image.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        labels: uint8 (H, W); pasted pixels carry their object's class, all others the base labels.
+        visible: one bool (H, W) per pasted object, in the order pasted: the pixels of it that can be seen.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    visible: list[np.ndarray]
+
+    @property
+    def hidden(self) -> list[int]:
+        """Indices of the objects of which no pixel can be seen (covered by a later one, or vanished in scaling)."""
+        return [index for index, mask in enumerate(self.visible) if not mask.any()]
+
+
+def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int, source: str) -> Cutout:
+    """Crop an image (H, W, 3) and its bool mask (H, W) to the mask's bounding box.
+
+    Raises:
+        InputError: the mask is empty, or image and mask differ in size.
+    """
+    if image.shape[:2] != mask.shape:
+        raise InputError(
+            f"the mask is {_size(mask)}, its image {_size(image)}", source, "Give a mask of the image's size"
+        )
+    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    if not rows.size:
+        raise InputError("the mask is empty: there is no object to cut out", source, "Leave this sample out")
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = mask.shape
+    return Cutout(image[box].copy(), mask[box].astype(bool), class_id, source, (height, width))
+
+
+def sample_layout(
+    rng: np.random.Generator,
+    pool_sizes: Sequence[int],
+    n_max: int = N_MAX,
+    scale_range: tuple[float, float] = SCALE_RANGE,
+) -> list[Placement]:
+    """Draw the objects of one scene (D.2): 1 to ``n_max`` of them, scale uniform, place uniform.
+
+    Each object's class is drawn uniformly among the pools that are not empty, then a sample of that class, so that a
+    class with fewer usable samples is pasted as often as the others.
+
+    Args:
+        rng: source of every random choice; the same state gives the same layout.
+        pool_sizes: number of samples of each class, indexed like ``Placement.class_index``.
+        n_max: most objects in one scene, at least 1 (paper: 3).
+        scale_range: lowest and highest scale, positive (paper: 0.1 and 2.0).
+
+    Raises:
+        ValueError: no sample at all, or a range that holds nothing.
+    """
+    low, high = scale_range
+    filled = [index for index, size in enumerate(pool_sizes) if size > 0]
+    if not filled:
+        raise ValueError("there is no sample to paste")
+    if n_max < 1 or not 0 < low <= high:
+        raise ValueError(f"expected n_max >= 1 and 0 < low <= high, got n_max {n_max} and scale {scale_range}")
+    layout = []
+    for _ in range(int(rng.integers(1, n_max + 1))):
+        class_index = filled[int(rng.integers(len(filled)))]
+        sample_index = int(rng.integers(pool_sizes[class_index]))
+        scale, top, left = float(rng.uniform(low, high)), float(rng.random()), float(rng.random())
+        layout.append(Placement(class_index, sample_index, scale, top, left))
+    return layout
+
+
+def paste(image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[Cutout, Placement]]) -> Scene:
+    """Paste the objects onto a base image one after another; a later one covers an earlier one.
+
+    Args:
+        image: uint8 (H, W, 3); left as it is.
+        labels: uint8 (H, W) class labels of the base image, 255 for ignored pixels; left as they are.
+        objects: each cut-out with its scale and place.
+
+    Raises:
+        InputError: image and labels differ in size.
+    """
+    if image.shape[:2] != labels.shape:
+        raise InputError(f"the labels are {_size(labels)}, their image {_size(image)}")
+    image, labels = image.copy(), labels.copy()
+    visible: list[np.ndarray] = []
+    for cutout, placement in objects:
+        whole = np.zeros(labels.shape, dtype=bool)
+        _paste_one(image, whole, cutout, placement)
+        labels[whole] = cutout.class_id
+        for earlier in visible:
+            earlier &= ~whole
+        visible.append(whole)
+    return Scene(image, labels, visible)
+
+
+def _paste_one(image: np.ndarray, whole: np.ndarray, cutout: Cutout, placement: Placement) -> None:
+    """Copy one scaled object into ``image`` and mark its pixels in ``whole``, both (H, W, ...), in place."""
+    height, width = whole.shape
+    fit = min(height / cutout.frame[0], width / cutout.frame[1])
+    pixels, mask = resize_cutout(cutout.image, cutout.mask, fit * placement.scale)
+    into_y, from_y = _overlap(height, mask.shape[0], placement.top)
+    into_x, from_x = _overlap(width, mask.shape[1], placement.left)
+    seen = mask[from_y, from_x]
+    whole[into_y, into_x] = seen
+    image[into_y, into_x][seen] = pixels[from_y, from_x][seen]
+
+
+def _overlap(frame: int, box: int, place: float) -> tuple[slice, slice]:
+    """Where a box lands along one axis: the slice of the frame it covers and the slice of the box that is seen."""
+    room = abs(frame - box)
+    offset = min(int(place * (room + 1)), room)
+    if box <= frame:
+        return slice(offset, offset + box), slice(0, box)
+    return slice(0, frame), slice(offset, offset + frame)
+
+
+def resize_cutout(image: np.ndarray, mask: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scale an object by ``factor`` (> 0), bilinear, to at least 1 x 1 pixels.
+
+    Colours are averaged over the object's own pixels only (alpha-weighted), so that nothing of its former
+    background shows at the edge; a pixel belongs to the result where at least half of its weight does. A part thinner
+    than a pixel can vanish, even all of it.
+    """
+    height, width = mask.shape
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    alpha = np.where(mask, 255, 0).astype(np.uint8)
+    # Pillow resamples RGBA with colours weighted by alpha
+    rgba = np.dstack([np.where(mask[..., None], image, 0).astype(np.uint8), alpha])
+    scaled = np.asarray(Image.fromarray(rgba).resize(size, Image.Resampling.BILINEAR))
+    return scaled[..., :3], scaled[..., 3] >= 128
+
+
+def _size(array: np.ndarray) -> str:
+    """Width x height, as image programs show it."""
+    return f"{array.shape[1]}x{array.shape[0]}"
