@@ -1,5 +1,86 @@
+"""``aligndiff compose``: masks and base images -> training scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aligndiff_cli.cli import flags
+from aligndiff_cli.cli.flags import FOLDERS, METHOD
+from aligndiff_cli.cli.session import run
+
 NAME = "compose"
 
 
-def command() -> None:
-    "x"
+def command(
+    foregrounds: Annotated[
+        Path, typer.Option(help="Refined masks, from `aligndiff mask`; they know their images.", rich_help_panel=FOLDERS)
+    ],
+    base: Annotated[
+        Path,
+        typer.Option(
+            help="Base images in VOC layout: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt.",
+            rich_help_panel=FOLDERS,
+        ),
+    ],
+    out: flags.Out,
+    support: Annotated[
+        Path | None,
+        typer.Option(help="Real pairs to paste as well; they count with the inverted ones (D.3).", rich_help_panel=FOLDERS),
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", help="voc, or coco (instances JSON).", rich_help_panel=FOLDERS)
+    ] = "voc",
+    count: Annotated[
+        int,
+        typer.Option(callback=flags.at_least(1), help="Scenes; a later run may ask for more.", rich_help_panel=METHOD),
+    ] = 500,
+    memory: Annotated[
+        int, typer.Option(callback=flags.at_least(1), help="Base images kept, class-balanced (3.5).", rich_help_panel=METHOD)
+    ] = 500,
+    max_objects: Annotated[
+        int, typer.Option(callback=flags.at_least(1), help="Objects per scene, from 1 (D.2).", rich_help_panel=METHOD)
+    ] = 3,
+    scale_low: Annotated[float, typer.Option(help="Smallest scale (D.2).", rich_help_panel=METHOD)] = 0.1,
+    scale_high: Annotated[float, typer.Option(help="Largest scale (D.2).", rich_help_panel=METHOD)] = 2.0,
+    inverted_share: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of objects that are inverted or real; the rest has plain prompts (D.3).",
+            rich_help_panel=METHOD,
+        ),
+    ] = 0.5,
+    min_area: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(1), help="Pixels of an object that must stay visible for a COCO instance.",
+            rich_help_panel=METHOD,
+        ),
+    ] = 16,
+    seed: flags.Seed = 0,
+    config: flags.Config = None,
+    force: flags.Force = False,
+    quiet: flags.Quiet = False,
+) -> None:
+    """Paste the objects onto base images ([bold]masks/ + base/ → scenes/[/]).
+
+    Copy-paste as the paper's D.2: a class-balanced memory of base images, 1 to 3 objects each, random scale and place, no
+    rotation, colour change or blending. The base image keeps its own labels around the objects.
+
+    [dim]aligndiff compose --foregrounds masks/ --base base/ --out scenes/[/]
+    """
+
+    def stage():  # type: ignore[no-untyped-def]
+        from aligndiff_cli.stages.compose import ComposeOptions, ComposeStage
+
+        return ComposeStage(
+            ComposeOptions(
+                foregrounds=foregrounds, base=base, out=out, support=support, format=output_format, count=count,
+                memory=memory, max_objects=max_objects, scale_low=scale_low, scale_high=scale_high,
+                inverted_share=inverted_share, min_area=min_area, seed=seed,
+            )
+        )  # fmt: skip
+
+    run(stage, force=force, quiet=quiet)

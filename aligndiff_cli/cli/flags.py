@@ -24,11 +24,7 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise typer.BadParameter(f"{path}: expected 'flag: value' lines, got {type(values).__name__}")
-    names = {
-        name: f"--{name.replace('_', '-')}"
-        for parameter in context.command.params
-        if (name := parameter.name)
-    }
+    names = {name: f"--{name.replace('_', '-')}" for parameter in context.command.params if (name := parameter.name)}
     options = {str(key).lstrip("-").replace("-", "_"): value for key, value in values.items()}
     unknown = sorted(options.keys() - names.keys())
     if unknown:
@@ -52,9 +48,7 @@ def at_least(low: float) -> Any:
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", rich_help_panel=FOLDERS)]
 Seed = Annotated[
     int,
-    typer.Option(
-        help="Run seed; with an item's id it decides everything random about it.", rich_help_panel=RUN
-    ),
+    typer.Option(help="Run seed; with an item's id it decides everything random about it.", rich_help_panel=RUN),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MODEL)]
 Config = Annotated[
@@ -66,9 +60,7 @@ Config = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Make everything again, whatever is there.", rich_help_panel=RUN)
-]
+Force = Annotated[bool, typer.Option("--force", help="Make everything again, whatever is there.", rich_help_panel=RUN)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
 ]
@@ -87,5 +79,30 @@ DType = Annotated[
         "--dtype",
         help="float32, float16 or bfloat16; by default what suits the device.",
         rich_help_panel=MODEL,
+    ),
+]
+SegmenterName = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter",
+        help="hsnet (trained), ssp (training-free) or prototype (the plainest). [the bundled one's default]",
+        rich_help_panel=METHOD,
+    ),
+]
+SegmenterWeights = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a trained segmenter. [the bundled emoji one]", rich_help_panel=MODEL),
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="ResNet of a training-free segmenter: a folder or hub id, e.g. microsoft/resnet-50. [the bundled one]",
+        rich_help_panel=MODEL,
+    ),
+]
+SegmenterSize = Annotated[
+    int | None,
+    typer.Option(
+        callback=at_least(32), help="Pixels at which the segmenter looks. [what its weights suggest]", rich_help_panel=MODEL
     ),
 ]

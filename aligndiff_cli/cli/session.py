@@ -74,9 +74,7 @@ def report(out: Path, outcome: Outcome, quiet: bool) -> None:
         )
     show_table(outcome.summary)
     skipped = f", {len(outcome.problems)} skipped" if outcome.problems else ""
-    output.print(
-        f"{outcome.made} made, {outcome.kept} already there{skipped}. Results: [bold]{escape(str(out))}/[/]"
-    )
+    output.print(f"{outcome.made} made, {outcome.kept} already there{skipped}. Results: [bold]{escape(str(out))}/[/]")
     for picture in outcome.summary.pictures[:3]:
         output.print(f"Picture: {escape(str(picture))}")
     if outcome.summary.next_command:

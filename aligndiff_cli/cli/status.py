@@ -1,5 +1,39 @@
+"""``aligndiff status``: what is done, missing, changed or failed in any stage folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aligndiff_cli.cli.flags import FOLDERS
+from aligndiff_cli.cli.session import errors_reported, output
+
 NAME = "status"
 
 
-def command() -> None:
-    "x"
+def command(
+    folders: Annotated[list[Path], typer.Argument(help="Stage folders to look into.", rich_help_panel=FOLDERS)],
+) -> None:
+    """Say what each stage folder holds: done, missing, changed since, failed.
+
+    Exit code 1 if anything is missing, changed or failed.
+    """
+    with errors_reported():
+        from rich.table import Table
+
+        from aligndiff_cli.stages.status import look
+
+        table = Table("folder", "stage", "done", "missing", "changed", "failed", "remarks", box=None, header_style="bold")
+        states = [look(folder) for folder in folders]
+        for state in states:
+            counts = (state.done, len(state.missing), len(state.changed), state.failed)
+            table.add_row(str(state.folder), state.command, *map(str, counts), "; ".join(state.remarks))
+        output.print(table)
+        for state in states:
+            for label, names in (("missing", state.missing), ("changed", state.changed)):
+                for name in names[:5]:
+                    output.print(f"{label}: {state.folder / name}", markup=False)
+        if any(state.missing or state.changed or state.failed for state in states):
+            raise typer.Exit(1)

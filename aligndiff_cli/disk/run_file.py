@@ -59,13 +59,9 @@ def read_run(folder: Path) -> RunFile | None:
     try:
         run = RunFile(**yaml.safe_load(path.read_text()))
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise FolderError(
-            f"is not a run file ({error})", path, "Remove it and run the stage with --force"
-        ) from error
+        raise FolderError(f"is not a run file ({error})", path, "Remove it and run the stage with --force") from error
     if run.schema != SCHEMA:
-        raise FolderError(
-            f"expected schema {SCHEMA}, got {run.schema}", path, "Another version of aligndiff made it"
-        )
+        raise FolderError(f"expected schema {SCHEMA}, got {run.schema}", path, "Another version of aligndiff made it")
     return run
 
 
@@ -76,9 +72,7 @@ def require_run(folder: Path, command: str, option: str) -> RunFile:
         FolderError: there is none, or another stage made the folder.
     """
     if not folder.is_dir():
-        raise FolderError(
-            "there is no such folder", folder, f"Make it with: aligndiff {command} --out {folder}"
-        )
+        raise FolderError("there is no such folder", folder, f"Make it with: aligndiff {command} --out {folder}")
     run = read_run(folder)
     if run is None:
         raise FolderError(

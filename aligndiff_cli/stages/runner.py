@@ -132,9 +132,7 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False) -> Outco
     made = 0
     with ManifestWriter(stage.out) as manifest:
         for group, missing in pending:
-            done, failed = _run_group(
-                stage, group, {item.id for item in missing}, manifest, records, progress
-            )
+            done, failed = _run_group(stage, group, {item.id for item in missing}, manifest, records, progress)
             made += done
             problems += failed
     rewrite(stage.out / layout.MANIFEST, records.values())
@@ -245,7 +243,5 @@ def write_failures(folder: Path, problems: Sequence[AligndiffError]) -> None:
 
 def options_dict(options: Any, *, extends: Sequence[str] = ()) -> dict[str, Any]:
     """An Options dataclass as plain data; ``extends`` are the ones that only add items, and so may change."""
-    plain = {
-        key: (str(value) if isinstance(value, Path) else value) for key, value in asdict(options).items()
-    }
+    plain = {key: (str(value) if isinstance(value, Path) else value) for key, value in asdict(options).items()}
     return {key: value for key, value in plain.items() if key not in extends}

@@ -1,0 +1,84 @@
+"""What a stage folder holds, read from its own records; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.run_file import RunFile, read_run
+from aligndiff_cli.errors import FolderError
+
+
+@dataclass(frozen=True)
+class FolderState:
+    """Counts and names for one folder.
+
+    Attributes:
+        done: items whose outputs are all there and unchanged.
+        missing, changed: outputs, relative to the folder, that are gone or no longer what the record says.
+        failed: items or inputs that the last run had to skip.
+        remarks: inputs that have moved, or were made again since.
+    """
+
+    folder: Path
+    command: str
+    done: int
+    missing: Sequence[str]
+    changed: Sequence[str]
+    failed: int
+    remarks: Sequence[str]
+
+
+def look(folder: Path) -> FolderState:
+    """Compare a folder with its records.
+
+    Raises:
+        FolderError: it is not a stage folder.
+    """
+    run = read_run(folder)
+    if run is None:
+        raise FolderError(
+            f"holds no {layout.RUN}, so no stage made it", folder, "Name folders given to --out, such as bank/ or masks/"
+        )
+    missing: list[str] = []
+    changed: list[str] = []
+    done = 0
+    for record in read_records(folder).values():
+        gone, other = compare(folder, record)
+        missing += gone
+        changed += other
+        done += not gone and not other
+    failures = folder / layout.FAILURES
+    failed = len(failures.read_text().splitlines()) if failures.exists() else 0
+    return FolderState(folder, run.command, done, missing, changed, failed, remarks(folder, run))
+
+
+def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
+    """The record's outputs that are gone, and those that have changed."""
+    paths = {name: contained(folder, name) for name in record.outputs}
+    gone = [name for name, path in paths.items() if not path.exists()]
+    other = [
+        name for name, path in paths.items() if name not in gone and file_digest(path) != record.outputs[name]
+    ]
+    return gone, other
+
+
+def remarks(folder: Path, run: RunFile) -> list[str]:
+    """What is to be said of the folder's inputs."""
+    found = []
+    for name, relative in run.inputs.items():
+        source = (folder / relative).resolve()
+        if not source.exists():
+            found.append(f"{name} {relative} is not there any more")
+        elif is_newer(source / layout.RUN, folder / layout.RUN):
+            found.append(f"stale: {name} {relative} was made again since")
+    return found
+
+
+def is_newer(path: Path, than: Path) -> bool:
+    """Whether ``path`` exists and was written after ``than``."""
+    return path.exists() and path.stat().st_mtime_ns > than.stat().st_mtime_ns
