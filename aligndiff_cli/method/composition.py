@@ -91,7 +91,7 @@ def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int, source: str) -> 
         raise InputError(
             f"the mask is {_size(mask)}, its image {_size(image)}", source, "Give a mask of the image's size"
         )
-    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         raise InputError("the mask is empty: there is no object to cut out", source, "Leave this sample out")
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -1,0 +1,282 @@
+"""Folders in PASCAL VOC's layout: label maps as palette PNG, photographs as JPEG, lists of stems.
+
+::
+
+    JPEGImages/<stem>.jpg                    (.jpeg and .png are read as well)
+    SegmentationClass/<stem>.png             palette PNG: index = class, 0 = background, 255 = ignore
+    ImageSets/Segmentation/<split>.txt       one stem per line
+    classes.txt                              optional: line i, counted from 1, names class i
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.images import read_image, write_jpeg, write_png
+from aligndiff_cli.disk.layout import CLASSES
+from aligndiff_cli.errors import FolderError, InputError
+
+PICTURES = "JPEGImages"
+LABELS = "SegmentationClass"
+SPLITS = "ImageSets/Segmentation"
+IGNORE = 255
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__"})
+SAVE_AGAIN = "Save it as palette or greyscale PNG whose values are the class indices"
+
+
+def voc_palette() -> np.ndarray:
+    """The colours of VOC's label maps, uint8 (256, 3).
+
+    The lowest three bits of the index become the highest bit of red, green and blue, the next three bits the next
+    one, and so on, so that neighbouring classes look different and no two indices share a colour.
+    """
+    index = np.arange(256)
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            if 3 * bit + channel < 8:
+                colours[:, channel] |= ((index >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
+    return colours
+
+
+def write_label_map(path: Path, labels: np.ndarray) -> None:
+    """Write labels (H, W), integers in [0, 255], as a palette PNG in VOC's colours.
+
+    Raises:
+        FolderError: the file cannot be written.
+        ValueError: a label is out of range.
+    """
+    if labels.size and not (labels.min() >= 0 and labels.max() <= IGNORE):
+        raise ValueError(f"labels must lie in [0, 255], got {labels.min()} to {labels.max()}")
+    write_png(path, labels.astype(np.uint8), palette=voc_palette())
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """Read a label map: palette indices, grey values, or VOC's colours in an RGB picture.
+
+    Returns:
+        uint8 (H, W), 255 where ignored.
+
+    Raises:
+        InputError: the file cannot be read, is no PNG, holds values above 255 or colours that are not VOC's.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.load()
+    except FileNotFoundError as error:
+        raise InputError("there is no such label map", path) from error
+    except Exception as error:  # damaged bytes make the decoder raise nearly anything
+        raise InputError("cannot be read as a PNG label map", path, SAVE_AGAIN) from error
+    if picture.mode in ("P", "L"):
+        return np.array(picture)
+    if picture.mode == "LA":
+        return np.array(picture.getchannel("L"))
+    if picture.mode in ("1", "I", "I;16", "I;16B"):
+        return _small(np.array(picture).astype(np.int64), path)
+    return _from_colours(np.array(picture.convert("RGB")), path)
+
+
+def _small(values: np.ndarray, path: Path) -> np.ndarray:
+    if values.max() > IGNORE:
+        raise InputError(
+            f"expected class indices from 0 to 255, got {values.max()}", path, "Number the classes from 1 to 254"
+        )
+    return values.astype(np.uint8)
+
+
+def _from_colours(rgb: np.ndarray, path: Path) -> np.ndarray:
+    """Class indices (H, W) of a picture (H, W, 3) painted in VOC's colours."""
+    weights = np.array([1 << 16, 1 << 8, 1])
+    known = voc_palette().astype(np.int64) @ weights
+    order = known.argsort()
+    colours, where = np.unique(rgb.astype(np.int64) @ weights, return_inverse=True)
+    place = np.searchsorted(known[order], colours).clip(max=IGNORE)
+    strange = colours[known[order][place] != colours]
+    if strange.size:
+        raise InputError(
+            f"expected class indices or VOC's colours, got the colour #{strange[0]:06x}"
+            + (f" and {strange.size - 1} others" if strange.size > 1 else ""),
+            path,
+            SAVE_AGAIN,
+        )
+    return order[place][where].reshape(rgb.shape[:2]).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class VocFolder:
+    """A folder in VOC's layout, opened for one split. Pictures are read one at a time, when asked for.
+
+    Attributes:
+        root: the folder.
+        stems: the split's items, in the order of its list.
+        classes: names of classes 1, 2, ...; None where the folder has no ``classes.txt``.
+    """
+
+    root: Path
+    stems: list[str]
+    classes: list[str] | None
+    _pictures: dict[str, list[Path]] = field(repr=False)
+
+    def picture(self, stem: str) -> Path:
+        """Where the photograph of an item is.
+
+        Raises:
+            InputError: there is none, or more than one.
+        """
+        found = self._pictures.get(stem, [])
+        if not found:
+            raise InputError(
+                "is in the list but has no picture", self.root / PICTURES / stem, "Add the picture, or strike the line"
+            )
+        if len(found) > 1:
+            names = " and ".join(path.name for path in found)
+            raise InputError(f"expected one picture, got {names}", self.root / PICTURES, "Keep one of them")
+        return found[0]
+
+    def label_map(self, stem: str) -> Path:
+        """Where the label map of an item is, whether or not it exists."""
+        return self.root / LABELS / f"{stem}.png"
+
+    def labels(self, stem: str) -> np.ndarray:
+        """Read the labels of an item: uint8 (H, W).
+
+        Raises:
+            InputError: unreadable, or a class index that ``classes.txt`` does not name.
+        """
+        path = self.label_map(stem)
+        labels = read_label_map(path)
+        if self.classes is not None:
+            present = np.unique(labels)
+            unknown = present[(present > len(self.classes)) & (present != IGNORE)]
+            if unknown.size:
+                raise InputError(
+                    f"expected classes 0 to {len(self.classes)} (or 255 for ignored pixels), got {unknown[0]}",
+                    path,
+                    f"Add the class to {CLASSES}, or correct the label map",
+                )
+        return labels
+
+    def load(self, stem: str) -> tuple[np.ndarray, np.ndarray]:
+        """Read an item.
+
+        Returns:
+            The image, uint8 (H, W, 3), and its labels, uint8 (H, W).
+
+        Raises:
+            InputError: a file is missing or unreadable, the sizes differ, or a class is unknown.
+        """
+        image, labels = read_image(self.picture(stem)), self.labels(stem)
+        if image.shape[:2] != labels.shape:
+            raise InputError(
+                f"expected a label map of {image.shape[1]} x {image.shape[0]} (width x height), the size of its "
+                f"picture, got {labels.shape[1]} x {labels.shape[0]}",
+                self.label_map(stem),
+                "Draw the labels on this very picture, or scale them to it",
+            )
+        return image, labels
+
+    def present(self, stem: str) -> set[int]:
+        """The classes an item shows, background and ignored pixels left out.
+
+        Raises:
+            InputError: as :meth:`labels`.
+        """
+        return set(np.unique(self.labels(stem)).tolist()) - {0, IGNORE}
+
+
+def open_voc(root: Path, split: str = "train") -> VocFolder:
+    """Open a folder in VOC's layout.
+
+    Raises:
+        FolderError: it is not one, the split has no list or an empty one, or a list names what is no file's stem.
+    """
+    for name in (PICTURES, LABELS):
+        if not (root / name).is_dir():
+            raise FolderError(
+                f"expected a folder in VOC's layout, found no {name}/", root, "Give the folder that holds it"
+            )
+    stems = _read_split(root, split)
+    pictures: dict[str, list[Path]] = {}
+    for path in sorted((root / PICTURES).iterdir()):
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            pictures.setdefault(path.stem, []).append(path)
+    return VocFolder(root, stems, read_classes(root), pictures)
+
+
+def _read_split(root: Path, split: str) -> list[str]:
+    path = root / SPLITS / f"{split}.txt"
+    if not path.is_file():
+        others = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
+        raise FolderError(f"there is no list of the split {split!r} (found: {others})", path)
+    # a stem may contain spaces, so the line is taken whole; a repeated one counts once
+    stems = list(dict.fromkeys(line.strip() for line in _lines(path) if line.strip()))
+    for stem in stems:
+        if Path(stem).name != stem or "\\" in stem:
+            raise FolderError(f"expected a file's name without its ending on each line, got {stem!r}", path)
+    if not stems:
+        raise FolderError("the list is empty", path)
+    return stems
+
+
+def read_classes(root: Path) -> list[str] | None:
+    """Names of classes 1, 2, ... of a folder; None without a ``classes.txt``.
+
+    A first line that names the background (class 0) is left out, as some tools write it.
+    """
+    path = root / CLASSES
+    if not path.is_file():
+        return None
+    names = [line.strip() for line in _lines(path)]
+    while names and not names[-1]:
+        names.pop()
+    if names and names[0].casefold() in BACKGROUND_NAMES:
+        names = names[1:]
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise FolderError("expected a different class name on each line", path, "Line i names class i")
+    if len(names) >= IGNORE:
+        raise FolderError(f"expected at most 254 classes, got {len(names)}", path)
+    return names
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FolderError("cannot be read as UTF-8 text", path) from error
+
+
+def write_item(root: Path, stem: str, image: np.ndarray, labels: np.ndarray) -> tuple[Path, Path]:
+    """Write one item: the image as JPEG (what stock readers of the layout expect) and its label map.
+
+    Args:
+        image: uint8 (H, W, 3).
+        labels: integers (H, W) in [0, 255].
+
+    Returns:
+        The two files written, picture first.
+    """
+    picture, label_map = root / PICTURES / f"{stem}.jpg", root / LABELS / f"{stem}.png"
+    write_jpeg(picture, image)
+    write_label_map(label_map, labels)
+    return picture, label_map
+
+
+def write_split(root: Path, split: str, stems: Iterable[str]) -> Path:
+    """Write the list of a split, one stem per line, in the order given."""
+    path = root / SPLITS / f"{split}.txt"
+    write_text(path, "".join(f"{stem}\n" for stem in stems))
+    return path
+
+
+def write_classes(root: Path, names: Sequence[str]) -> Path:
+    """Write ``classes.txt``: line i, counted from 1, names class i."""
+    path = root / CLASSES
+    write_text(path, "".join(f"{name}\n" for name in names))
+    return path
