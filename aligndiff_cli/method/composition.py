@@ -22,6 +22,7 @@ from aligndiff_cli.errors import InputError
 
 N_MAX = 3
 SCALE_RANGE = (0.1, 2.0)
+INVERTED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Placement:
 
     Attributes:
         class_index: index of the class among the pools.
-        sample_index: index of the sample in the pool of its class.
+        sample_index: index of the sample in the pool of its class: inverted or real ones first, then plain ones.
         scale: factor on the object's size after its picture is fitted into the base frame.
         top, left: position in [0, 1) within the room the object has along y and along x.
     """
@@ -101,18 +102,22 @@ def cut_out(image: np.ndarray, mask: np.ndarray, class_id: int, source: str) -> 
 
 def sample_layout(
     rng: np.random.Generator,
-    pool_sizes: Sequence[int],
+    pool_sizes: Sequence[tuple[int, int]],
+    *,
+    inverted_share: float = INVERTED_SHARE,
     n_max: int = N_MAX,
     scale_range: tuple[float, float] = SCALE_RANGE,
 ) -> list[Placement]:
     """Draw the objects of one scene (D.2): 1 to ``n_max`` of them, scale uniform, place uniform.
 
-    Each object's class is drawn uniformly among the pools that are not empty, then a sample of that class, so that a
-    class with fewer usable samples is pasted as often as the others.
+    Each object's class is drawn uniformly among the classes that have a sample, so that one with fewer usable samples is
+    pasted as often as the others; then whether it is an inverted (or real) sample or a plain one (D.3), where the
+    class has both; then the sample.
 
     Args:
         rng: source of every random choice; the same state gives the same layout.
-        pool_sizes: number of samples of each class, indexed like ``Placement.class_index``.
+        pool_sizes: for each class, how many inverted or real samples and how many plain ones it has.
+        inverted_share: probability in [0, 1] of the first of the two (paper: 0.5).
         n_max: most objects in one scene, at least 1 (paper: 3).
         scale_range: lowest and highest scale, positive (paper: 0.1 and 2.0).
 
@@ -120,18 +125,30 @@ def sample_layout(
         ValueError: no sample at all, or a range that holds nothing.
     """
     low, high = scale_range
-    filled = [index for index, size in enumerate(pool_sizes) if size > 0]
+    filled = [index for index, sizes in enumerate(pool_sizes) if sum(sizes) > 0]
     if not filled:
         raise ValueError("there is no sample to paste")
-    if n_max < 1 or not 0 < low <= high:
-        raise ValueError(f"expected n_max >= 1 and 0 < low <= high, got n_max {n_max} and scale {scale_range}")
+    if n_max < 1 or not 0 < low <= high or not 0 <= inverted_share <= 1:
+        raise ValueError(
+            "expected n_max >= 1, 0 < low <= high and a share in [0, 1], "
+            f"got {n_max}, scale {scale_range} and share {inverted_share}"
+        )
     layout = []
     for _ in range(int(rng.integers(1, n_max + 1))):
         class_index = filled[int(rng.integers(len(filled)))]
-        sample_index = int(rng.integers(pool_sizes[class_index]))
+        sample_index = _draw_sample(rng, pool_sizes[class_index], inverted_share)
         scale, top, left = float(rng.uniform(low, high)), float(rng.random()), float(rng.random())
         layout.append(Placement(class_index, sample_index, scale, top, left))
     return layout
+
+
+def _draw_sample(rng: np.random.Generator, sizes: tuple[int, int], inverted_share: float) -> int:
+    """Index of a sample in the inverted ones followed by the plain ones."""
+    inverted, plain = sizes
+    first = rng.random() < inverted_share
+    if (first and inverted) or not plain:
+        return int(rng.integers(inverted))
+    return inverted + int(rng.integers(plain))
 
 
 def paste(image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[Cutout, Placement]]) -> Scene:

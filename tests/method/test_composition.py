@@ -65,7 +65,7 @@ def test_cut_out_of_an_empty_or_unequal_mask_names_the_sample() -> None:
 
 def test_layout_keeps_to_the_ranges_of_d2_and_reaches_them() -> None:
     rng = np.random.default_rng(0)
-    layouts = [sample_layout(rng, [10, 20]) for _ in range(3000)]
+    layouts = [sample_layout(rng, [(5, 5), (20, 0)]) for _ in range(3000)]
     sizes = np.bincount([len(layout) for layout in layouts], minlength=5)
     assert sizes[0] == sizes[4] == 0
     assert all(abs(share - 1 / 3) < 0.03 for share in sizes[1:4] / 3000)
@@ -81,7 +81,7 @@ def test_layout_keeps_to_the_ranges_of_d2_and_reaches_them() -> None:
 
 def test_layout_draws_classes_evenly_whatever_the_pool_sizes_and_skips_empty_ones() -> None:
     rng = np.random.default_rng(1)
-    drawn = [p for _ in range(2000) for p in sample_layout(rng, [1, 0, 500])]
+    drawn = [p for _ in range(2000) for p in sample_layout(rng, [(0, 1), (0, 0), (0, 500)])]
     share = np.bincount([p.class_index for p in drawn], minlength=3) / len(drawn)
     assert share[1] == 0
     assert abs(share[0] - 0.5) < 0.03
@@ -89,8 +89,22 @@ def test_layout_draws_classes_evenly_whatever_the_pool_sizes_and_skips_empty_one
     assert max(p.sample_index for p in drawn if p.class_index == 2) > 480
 
 
+@pytest.mark.parametrize(
+    ("sizes", "share", "expected"),
+    [((3, 9), 0.5, 0.5), ((3, 9), 0.2, 0.2), ((3, 9), 0.0, 0.0), ((3, 0), 0.0, 1.0), ((0, 9), 1.0, 0.0)],
+)
+def test_inverted_and_plain_samples_share_as_told_unless_one_is_missing(
+    sizes: tuple[int, int], share: float, expected: float
+) -> None:
+    rng = np.random.default_rng(2)
+    drawn = [p.sample_index for _ in range(1500) for p in sample_layout(rng, [sizes], inverted_share=share)]
+    assert abs(np.mean([index < sizes[0] for index in drawn]) - expected) < 0.03
+    first, last = 0 if expected > 0 else sizes[0], sum(sizes) if expected < 1 else sizes[0]
+    assert set(drawn) == set(range(first, last))
+
+
 def test_layout_is_the_same_for_the_same_seed() -> None:
-    first, second = (sample_layout(np.random.default_rng(5), [4, 4]) for _ in range(2))
+    first, second = (sample_layout(np.random.default_rng(5), [(4, 2), (4, 0)]) for _ in range(2))
     assert first == second
 
 
@@ -98,13 +112,14 @@ def test_layout_is_the_same_for_the_same_seed() -> None:
     ("pools", "options"),
     [
         ([], {}),
-        ([0, 0], {}),
-        ([3], {"n_max": 0}),
-        ([3], {"scale_range": (0.0, 1.0)}),
-        ([3], {"scale_range": (2.0, 1.0)}),
+        ([(0, 0), (0, 0)], {}),
+        ([(0, 3)], {"n_max": 0}),
+        ([(0, 3)], {"inverted_share": 1.5}),
+        ([(0, 3)], {"scale_range": (0.0, 1.0)}),
+        ([(0, 3)], {"scale_range": (2.0, 1.0)}),
     ],
 )
-def test_impossible_layouts_are_refused(pools: list[int], options: dict) -> None:
+def test_impossible_layouts_are_refused(pools: list[tuple[int, int]], options: dict) -> None:
     with pytest.raises(ValueError, match=r"sample to paste|expected n_max"):
         sample_layout(np.random.default_rng(0), pools, **options)
 
