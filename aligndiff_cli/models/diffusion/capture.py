@@ -1,0 +1,125 @@
+"""Cross-attention of the wanted tokens, summed while the U-Net runs; everything else stays on the fused path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aligndiff_cli.errors import UsageError
+
+_BLOCK = re.compile(r"^(?:(down|up)_blocks\.(\d+)|mid_block)\..*\battn2$")
+
+
+class AttentionSums:
+    """Running sums over layers and steps of the attention to each item's tokens, heads averaged.
+
+    Attributes:
+        index: (B, K) token positions, padded with 0.
+        valid: (B, K) bool, False where padded.
+    """
+
+    def __init__(self, tokens: Sequence[Sequence[int]], device: torch.device) -> None:
+        k = max((len(places) for places in tokens), default=0)
+        padded = [[*places, *[0] * (k - len(places))] for places in tokens]
+        self.index = torch.tensor(padded, device=device, dtype=torch.long)
+        self.valid = torch.tensor([[i < len(p) for i in range(k)] for p in tokens], device=device)
+        self._sums: dict[tuple[int, int], Tensor] = {}
+        self._counts: dict[tuple[int, int], int] = {}
+
+    def add(self, size: tuple[int, int], probabilities: Tensor) -> None:
+        """Add one layer's probabilities (B, heads, h * w, tokens) at resolution ``size`` = (h, w)."""
+        b, heads, positions, _ = probabilities.shape
+        index = self.index[:, None, None, :].expand(b, heads, positions, -1)
+        wanted = probabilities.gather(-1, index).float().mean(1)
+        held = self._sums.get(size)
+        self._sums[size] = wanted if held is None else held.add_(wanted)
+        self._counts[size] = self._counts.get(size, 0) + 1
+
+    def means(self) -> list[Tensor]:
+        """Per resolution, finest first, (B, K, h, w) in [0, 1]."""
+        sizes = sorted(self._sums, reverse=True)
+        return [(self._sums[s] / self._counts[s]).transpose(1, 2).unflatten(-1, s) for s in sizes]
+
+
+class _Recorder:
+    """Attention processor of a captured layer: the ordinary arithmetic, its probabilities seen on the way."""
+
+    def __init__(self, sums: AttentionSums, size: tuple[int, int]) -> None:
+        self.sums = sums
+        self.size = size
+
+    def __call__(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, **_unused: Any) -> Tensor:
+        q = attn.to_q(hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+        k = attn.to_k(encoder_hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+        v = attn.to_v(encoder_hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+        # Rows before the last len(index) are the unconditional half, which nobody asks about.
+        free = len(q) - len(self.sums.index)
+        logits = q[free:] @ k[free:].transpose(-1, -2) * q.shape[-1] ** -0.5
+        probabilities = logits.softmax(-1, dtype=torch.float32)
+        self.sums.add(self.size, probabilities)
+        out = probabilities.to(v.dtype) @ v[free:]
+        if free:
+            out = torch.cat([F.scaled_dot_product_attention(q[:free], k[:free], v[:free]), out])
+        out = out.transpose(1, 2).flatten(2)
+        for layer in attn.to_out:  # projection, dropout
+            out = layer(out)
+        return out
+
+
+@contextmanager
+def capture_unet(
+    unet: Any, latent_size: tuple[int, int], tokens: Sequence[Sequence[int]], levels: Sequence[int]
+) -> Iterator[AttentionSums]:
+    """While open, record the cross-attention layers of a UNet2DConditionModel at the wanted levels.
+
+    Args:
+        latent_size: (h, w) of the latents that will be denoised.
+        tokens: per item, the token positions wanted; a batch's last ``len(tokens)`` rows are these items.
+        levels: how often the latent's resolution was halved at the wanted layers; those the network has
+            no cross-attention at are passed over.
+
+    Raises:
+        UsageError: the network has cross-attention at none of the levels.
+    """
+    places = cross_attention_levels(unet)
+    wanted = {name: level for name, level in places.items() if level in levels}
+    if not wanted:
+        there = ", ".join(map(str, sorted(set(places.values()))))
+        raise UsageError(
+            f"no cross-attention at levels {', '.join(map(str, levels))}", remedy=f"This model has: {there}"
+        )
+    sums = AttentionSums(tokens, unet.device)
+    before = {name: unet.get_submodule(name).processor for name in wanted}
+    try:
+        for name, level in wanted.items():
+            unet.get_submodule(name).set_processor(_Recorder(sums, halved(latent_size, level)))
+        yield sums
+    finally:
+        for name, processor in before.items():
+            unet.get_submodule(name).set_processor(processor)
+
+
+def cross_attention_levels(unet: Any) -> dict[str, int]:
+    """Name -> level of each text cross-attention layer (``attn2``), level 0 being the latent's resolution."""
+    lowest = len(unet.down_blocks) - 1
+    found: dict[str, int] = {}
+    for name, _ in unet.named_modules():
+        match = _BLOCK.match(name)
+        if match:
+            side, number = match.groups()
+            found[name] = lowest if side is None else int(number) if side == "down" else lowest - int(number)
+    return found
+
+
+def halved(size: tuple[int, int], times: int) -> tuple[int, int]:
+    """(h, w) after ``times`` convolutions of stride 2, which round up."""
+    h, w = size
+    for _ in range(times):
+        h, w = (h + 1) // 2, (w + 1) // 2
+    return h, w

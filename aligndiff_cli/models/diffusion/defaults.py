@@ -1,0 +1,93 @@
+"""What settings a model wants when none are asked for: the paper's, unless the model's folder says otherwise.
+
+A small model is inverted with another learning rate and sampled with another guidance than Stable Diffusion;
+its folder may hold ``aligndiff.json`` with any of the fields below. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from aligndiff_cli.errors import ModelError
+
+DEFAULTS_FILE = "aligndiff.json"
+
+
+@dataclass(frozen=True)
+class ModelDefaults:
+    """Settings used where the user gives none. The values here are the public release's.
+
+    Attributes:
+        inversion_steps, inversion_learning_rate, inversion_batch, inversion_accumulation: see InversionOptions.
+        steps: sampling steps.
+        guidance: classifier-free guidance scale.
+        scheduler: name of the sampling scheduler; None for the model's own.
+        attention_levels: cross-attention layers the coarse masks are read from, as halvings of the latent's
+            resolution (0, 1, 2: a latent of 64 is read at 64, 32 and 16).
+        mask_threshold: where the soft coarse mask is cut, in [0, 1].
+        clip_skip: text-encoder layers left out at the end.
+    """
+
+    inversion_steps: int = 500
+    inversion_learning_rate: float = 5e-4
+    inversion_batch: int = 4
+    inversion_accumulation: int = 2
+    steps: int = 50
+    guidance: float = 7.5
+    scheduler: str | None = None
+    attention_levels: tuple[int, ...] = (0, 1, 2)
+    mask_threshold: float = 0.4
+    clip_skip: int = 0
+
+
+_LEAST: dict[str, float] = {
+    "inversion_steps": 1,
+    "inversion_batch": 1,
+    "inversion_accumulation": 1,
+    "inversion_learning_rate": 0.0,
+    "steps": 1,
+    "guidance": 0.0,
+    "mask_threshold": 0.0,
+    "clip_skip": 0,
+}
+
+
+def read_defaults(folder: Path) -> ModelDefaults:
+    """The defaults of the model in ``folder``: its ``aligndiff.json``, or the paper's if there is none.
+
+    Raises:
+        ModelError: the file is not JSON, or has an unknown field or an impossible value.
+    """
+    path = folder / DEFAULTS_FILE
+    if not path.is_file():
+        return ModelDefaults()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"not readable as JSON ({error})", path, "Correct or remove the file") from error
+    if not isinstance(values, dict):
+        raise ModelError("expected one JSON object", path, "Correct or remove the file")
+    known = [field.name for field in fields(ModelDefaults)]
+    for name, value in values.items():
+        if name not in known:
+            raise ModelError(f"unknown field {name!r}", path, f"Known: {', '.join(known)}")
+        if not _fits(name, value):
+            raise ModelError(f"{name} cannot be {value!r}", path, "Correct the value or remove the field")
+    if "attention_levels" in values:
+        values["attention_levels"] = tuple(values["attention_levels"])
+    return ModelDefaults(**values)
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "scheduler":
+        return value is None or isinstance(value, str)
+    if name == "attention_levels":
+        return isinstance(value, list) and bool(value) and all(type(v) is int and v >= 0 for v in value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < _LEAST[name]:
+        return False
+    if name == "mask_threshold" and value > 1:
+        return False
+    return isinstance(value, int) or isinstance(getattr(ModelDefaults, name), float)

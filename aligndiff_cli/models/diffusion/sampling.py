@@ -1,0 +1,100 @@
+"""The sampling loop: batched, classifier-free guidance, one generator per item, attention on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aligndiff_cli.errors import UsageError
+from aligndiff_cli.method.attention import soft_maps
+from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scheduler_step
+from aligndiff_cli.models.diffusion.text import Conditioning
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How images are drawn; ``None`` means the model's own default.
+
+    Attributes:
+        height, width: pixels, multiples of the model's latent factor.
+        steps: denoising steps.
+        guidance: classifier-free guidance scale; 1 or less means none.
+        scheduler: a name ``build_scheduler`` knows.
+        capture: whether coarse maps are made.
+        attention_levels: layers they are read from, as halvings of the latent's resolution.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
+    capture: bool = True
+    attention_levels: tuple[int, ...] | None = None
+
+
+@torch.inference_mode()
+def sample(
+    model: DiffusionModel, prompts: Sequence[Prompt], seeds: Sequence[int], options: SampleOptions
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draw one image per prompt, with the attention to its class name.
+
+    Args:
+        seeds: one per prompt; the starting noise and any later noise of an item depend on its seed alone.
+
+    Returns:
+        images (B, H, W, 3) uint8, and coarse maps (B, H, W) float32 in [0, 1] or None without capture.
+
+    Raises:
+        UsageError: an impossible size, step count, scheduler or attention level.
+    """
+    height, width = options.height or model.image_size[0], options.width or model.image_size[1]
+    h, w = model.latent_size(height, width)
+    conditioning = model.encode_prompts(prompts)
+    levels = options.attention_levels or model.defaults.attention_levels
+    tracing = model.capture((h, w), conditioning.class_tokens, levels) if options.capture else nullcontext()
+    with tracing as sums:
+        latents = denoise(model, conditioning, seeds, (h, w), options)
+    images = model.decode(latents)
+    if sums is None:
+        return images, None
+    return images, soft_maps(sums.means(), sums.valid, (height, width)).cpu().numpy()
+
+
+def denoise(
+    model: DiffusionModel,
+    conditioning: Conditioning,
+    seeds: Sequence[int],
+    latent_size: tuple[int, int],
+    options: SampleOptions,
+) -> Tensor:
+    """Latents (B, C, h, w) from noise. With guidance, a batch is [unconditional rows, conditional rows]."""
+    steps = options.steps or model.defaults.steps
+    guidance = model.defaults.guidance if options.guidance is None else options.guidance
+    if len(seeds) != len(conditioning.hidden):
+        raise UsageError(f"{len(conditioning.hidden)} prompts but {len(seeds)} seeds")
+    scheduler = build_scheduler(options.scheduler or model.defaults.scheduler, model.scheduler)
+    scheduler.set_timesteps(steps, device=model.device)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    shape = (1, model.latent_channels, *latent_size)
+    noise = torch.cat([torch.randn(shape, generator=g, dtype=model.dtype) for g in generators])
+    x_t = noise.to(model.device) * scheduler.init_noise_sigma
+    guided = guidance > 1
+    if guided:
+        empty = model.unconditional(len(seeds))
+        conditioning = replace(conditioning, hidden=torch.cat([empty.hidden, conditioning.hidden]))
+    for t in scheduler.timesteps:
+        x_in = scheduler.scale_model_input(torch.cat([x_t] * 2) if guided else x_t, t)
+        output = model.predict(x_in, t, conditioning)
+        if guided:
+            without, with_prompt = output.chunk(2)
+            output = without + guidance * (with_prompt - without)
+        x_t = scheduler_step(scheduler, output, t, x_t, generators)
+    return x_t

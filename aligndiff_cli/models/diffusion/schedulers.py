@@ -1,0 +1,56 @@
+"""Any diffusers scheduler by name, built from the model's own noise schedule."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndiff_cli.errors import UsageError
+
+SHORT_NAMES = {
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "pndm": "PNDMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler-a": "EulerAncestralDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "dpm++-single": "DPMSolverSinglestepScheduler",
+    "unipc": "UniPCMultistepScheduler",
+    "deis": "DEISMultistepScheduler",
+}
+
+
+def build_scheduler(name: str | None, own: Any) -> Any:
+    """A fresh scheduler.
+
+    Args:
+        name: a short name, the name of a diffusers class, or None for the model's own kind.
+        own: the model's scheduler; its configuration and its list of compatible classes are used.
+
+    Raises:
+        UsageError: no such scheduler, or it needs a package that is not installed.
+    """
+    if name is None:
+        return type(own).from_config(own.config)
+    known = {cls.__name__: cls for cls in [type(own), *own.compatibles]}
+    cls = known.get(SHORT_NAMES.get(name.lower(), name))
+    if cls is None:
+        shorts = [short for short, full in SHORT_NAMES.items() if full in known]
+        names = ", ".join(shorts + sorted(known))
+        raise UsageError(f"no scheduler for this model is called {name!r}", remedy=f"Known: {names}")
+    try:
+        return cls.from_config(own.config)
+    except ImportError as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"the scheduler {name!r} needs a package that is missing ({first})") from error
+
+
+def scheduler_step(scheduler: Any, output: Tensor, t: Tensor, x_t: Tensor, generators: list[torch.Generator]) -> Tensor:
+    """x_t -> x_{t-1}; noise, where the scheduler adds any, comes from each item's own generator."""
+    takes = inspect.signature(scheduler.step).parameters
+    extra = {"generator": generators} if "generator" in takes else {}
+    return scheduler.step(output, t, x_t, return_dict=False, **extra)[0]

@@ -1,0 +1,151 @@
+"""From prompts to token ids, the places of v* and of the class name, and the splice of v*.
+
+Nothing of the model is touched: v* enters through a hook on the token embedding's output, for one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aligndiff_cli.errors import InputError, ModelError
+from aligndiff_cli.method.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """A prompt as the text encoder gets it.
+
+    Attributes:
+        ids: token ids with begin, end and padding; ``length`` of the tokenizer. Places of v* among the
+            input tokens hold a stand-in id.
+        class_tokens: positions of the class name in the *conditioning* sequence (after any insertion).
+        v_tokens: positions of v* in the conditioning sequence.
+    """
+
+    ids: tuple[int, ...]
+    class_tokens: tuple[int, ...]
+    v_tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What the denoiser is conditioned on.
+
+    Attributes:
+        hidden: (B, L, D) encoded prompts.
+        class_tokens, v_tokens: per prompt, positions along L.
+    """
+
+    hidden: Tensor
+    class_tokens: tuple[tuple[int, ...], ...]
+    v_tokens: tuple[tuple[int, ...], ...]
+
+    def select(self, rows: Sequence[int]) -> Conditioning:
+        """The conditioning of a batch in which sample i uses prompt ``rows[i]``."""
+        index = torch.as_tensor(rows, device=self.hidden.device)
+        return replace(
+            self,
+            hidden=self.hidden.index_select(0, index),
+            class_tokens=tuple(self.class_tokens[row] for row in rows),
+            v_tokens=tuple(self.v_tokens[row] for row in rows),
+        )
+
+
+def word_ids(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text without begin, end or padding."""
+    return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def lay_out(tokenizer: Any, prompt: Prompt) -> TokenLayout:
+    """Token ids and places of one prompt.
+
+    Raises:
+        InputError: the prompt is longer than the text encoder's context.
+    """
+    limit = int(tokenizer.model_max_length)
+    vectors = 0 if prompt.embedding is None else prompt.embedding.shape[0]
+    as_input = prompt.insertion == "input"
+    ids = [tokenizer.bos_token_id]
+    position = 1  # along the conditioning sequence; differs from len(ids) once v* is inserted after encoding
+    places: dict[str, tuple[int, ...]] = {"class": (), "v": ()}
+    for segment in prompt.segments:
+        # The stand-in must not be the end token, from which CLIP finds its pooled output.
+        stand_in = [tokenizer.bos_token_id] * vectors
+        new = stand_in if segment.role == "v" else word_ids(tokenizer, segment.text)
+        places[segment.role] = tuple(range(position, position + len(new)))
+        position += len(new)
+        if segment.role != "v" or as_input:
+            ids += new
+    ids.append(tokenizer.eos_token_id)
+    if position + 1 > limit:
+        raise InputError(
+            f"the prompt {str(prompt)!r} is {position + 1} tokens long; the text encoder takes {limit}",
+            remedy="Shorten the template or the class name, or use fewer vectors",
+        )
+    ids += [tokenizer.pad_token_id] * (limit - len(ids))
+    # With v* as the noun (no class name in the template), v* is what names the object.
+    class_tokens = places["class"] or places["v"]
+    return TokenLayout(tuple(ids), class_tokens, places["v"])
+
+
+@contextmanager
+def spliced(embedding: nn.Module, prompts: Sequence[Prompt], layouts: Sequence[TokenLayout]) -> Iterator[None]:
+    """While open, the token embedding's output carries v* wherever a prompt has it as an input token."""
+    rows: list[int] = []
+    columns: list[int] = []
+    values: list[Tensor] = []
+    for row, (prompt, layout) in enumerate(zip(prompts, layouts, strict=True)):
+        if prompt.embedding is not None and prompt.insertion == "input":
+            rows += [row] * len(layout.v_tokens)
+            columns += layout.v_tokens
+            values.append(prompt.embedding)
+    if not values:
+        yield
+        return
+
+    def put(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+        check_width(values, output.shape[-1])
+        v = torch.cat([value.to(output) for value in values])
+        places = (torch.tensor(rows, device=output.device), torch.tensor(columns, device=output.device))
+        return output.index_put(places, v)
+
+    handle = embedding.register_forward_hook(put)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def insert_encoded(hidden: Tensor, prompts: Sequence[Prompt], layouts: Sequence[TokenLayout]) -> Tensor:
+    """V -> V_* of paper 3.4: put v* into the encoded sequence, dropping as many rows from its tail.
+
+    Args:
+        hidden: (B, L, D) encoded prompts.
+    """
+    if not any(p.embedding is not None and p.insertion == "encoded" for p in prompts):
+        return hidden
+    sequences = []
+    for row, prompt, layout in zip(hidden, prompts, layouts, strict=True):
+        if prompt.embedding is None or prompt.insertion == "input":
+            sequences.append(row)
+            continue
+        check_width([prompt.embedding], hidden.shape[-1])
+        j = layout.v_tokens[0]
+        sequences.append(torch.cat([row[:j], prompt.embedding.to(row), row[j:]])[: len(row)])
+    return torch.stack(sequences)
+
+
+def check_width(embeddings: Sequence[Tensor], width: int) -> None:
+    """Refuse an embedding made for a text encoder of another width (ModelError)."""
+    for v in embeddings:
+        if v.ndim != 2 or v.shape[-1] != width:
+            raise ModelError(
+                f"an embedding of shape {tuple(v.shape)} does not fit this model, whose tokens have {width} numbers",
+                remedy="Invert again with this model, or generate with the model the bank was made with",
+            )
