@@ -110,9 +110,9 @@ def sample_layout(
 ) -> list[Placement]:
     """Draw the objects of one scene (D.2): 1 to ``n_max`` of them, scale uniform, place uniform.
 
-    Each object's class is drawn uniformly among the classes that have a sample, so that one with fewer usable samples is
-    pasted as often as the others; then whether it is an inverted (or real) sample or a plain one (D.3), where the
-    class has both; then the sample.
+    Each object's class is drawn uniformly among the classes that have a sample, so that one with fewer usable
+    samples is pasted as often as the others; then whether it is an inverted (or real) sample or a plain one (D.3),
+    where the class has both; then the sample.
 
     Args:
         rng: source of every random choice; the same state gives the same layout.
