@@ -134,7 +134,7 @@ class DiffusionModel(ABC):
         means, stds = [], []
         for image in images:
             self.latent_size(*image.shape[:2])
-            pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device, self.dtype)
+            pixels = torch.from_numpy(image.copy()).to(self.device, self.dtype)
             x = pixels.permute(2, 0, 1)[None] / 127.5 - 1
             moments = self.vae.encode(x).latent_dist
             means.append((moments.mean.float() - self._shift) * self._scale)

@@ -1,0 +1,337 @@
+"""Image-mask pairs -> embeddings v* (paper 3.4): the optimisation of Eq. 3 on a frozen model.
+
+Several instances share one batch; each has its own v*, noise levels and noise, drawn from its own generator,
+and AdamW works number by number, so that what an instance learns does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from aligndiff_cli.errors import InputError, UsageError
+from aligndiff_cli.method.inversion import (
+    LossKind,
+    MaskedLoss,
+    MaskMode,
+    cosine_rate,
+    latent_mask,
+    masked_mse,
+    spread_vectors,
+)
+from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Insertion, Prompt, check_template
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion.model import DiffusionModel, LatentMoments
+
+Progress = Callable[[int, int, float], None]
+
+_HELD_OUT_LEVELS = 16
+_RECORDS = 20
+
+
+@dataclass(frozen=True)
+class InversionOptions:
+    """How v* is learned. The values here are the public release's.
+
+    Attributes:
+        steps: optimiser steps.
+        learning_rate, weight_decay: of AdamW; the rate falls along a cosine, without warm-up.
+        batch: samples per instance and pass.
+        accumulation: passes per step.
+        background_weight: lambda of Eq. 3.
+        loss: ``"normalized"`` (Eq. 3), ``"plain"`` or ``"foreground"``.
+        flip: probability that image and mask are mirrored together.
+        vectors: tokens v* consists of.
+        initializer: the word v* starts from.
+        template, insertion: see Prompt.
+        mask_mode, mask_threshold: how masks are brought to the latent's resolution, see latent_mask.
+        size: (height, width) images are resized to; None for the model's own.
+    """
+
+    steps: int = 500
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-2
+    batch: int = 4
+    accumulation: int = 2
+    background_weight: float = 0.6
+    loss: LossKind = "normalized"
+    flip: float = 0.5
+    vectors: int = 1
+    initializer: str = "good"
+    template: str = ADJECTIVE_TEMPLATE
+    insertion: Insertion = "input"
+    mask_mode: MaskMode = "nearest"
+    mask_threshold: float = 0.3
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_template(self.template)
+        if "{v*}" not in self.template:
+            raise UsageError(
+                f"the template {self.template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}"
+            )
+        for name, value in (("loss", self.loss), ("insertion", self.insertion), ("mask_mode", self.mask_mode)):
+            if value not in _CHOICES[name]:
+                raise UsageError(f"{name} cannot be {value!r}", remedy=f"Known: {', '.join(_CHOICES[name])}")
+        for name in ("steps", "batch", "accumulation", "vectors"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "weight_decay", "background_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+        for name in ("flip", "mask_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+
+_CHOICES = {
+    "loss": ("normalized", "plain", "foreground"),
+    "insertion": ("input", "encoded"),
+    "mask_mode": ("nearest", "area"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """What one v* is learned from: one image-mask pair (the paper), or several of one class (the release).
+
+    Attributes:
+        class_name: in words.
+        images: each uint8 (H, W, 3), of any sizes.
+        masks: each bool (H, W), of its image's size.
+    """
+
+    class_name: str
+    images: tuple[np.ndarray, ...]
+    masks: tuple[np.ndarray, ...]
+
+    def __post_init__(self) -> None:
+        if not self.images or len(self.images) != len(self.masks):
+            raise InputError(f"{len(self.images)} images and {len(self.masks)} masks of {self.class_name}")
+        for image, mask in zip(self.images, self.masks, strict=True):
+            if image.shape[:2] != mask.shape:
+                raise InputError(
+                    f"an image of {image.shape[:2]} with a mask of {mask.shape} (height, width)",
+                    remedy="Give each image a mask of its own size",
+                )
+
+
+class LossRecord(NamedTuple):
+    """Mean losses over the steps up to ``step`` since the previous record."""
+
+    step: int
+    total: float
+    foreground: float
+    background: float
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """A learned v*.
+
+    Attributes:
+        embedding: (vectors, dim) float32 on the CPU.
+        losses: about twenty records along the way.
+        initial, final: losses on noise levels and noise held out from learning, the same before and after.
+    """
+
+    embedding: Tensor
+    losses: tuple[LossRecord, ...]
+    initial: LossRecord
+    final: LossRecord
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """An instance as the loop needs it: rows 0..n-1 are its pairs, rows n..2n-1 their mirror images."""
+
+    moments: LatentMoments
+    masks: Tensor
+    pairs: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """Samples of all instances, instance by instance, on the model's device."""
+
+    x0: Tensor
+    noise: Tensor
+    t: Tensor
+    masks: Tensor
+
+
+def invert(
+    model: DiffusionModel,
+    instances: Sequence[Instance],
+    options: InversionOptions,
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> list[Inversion]:
+    """Learn one v* per instance, all in one batch of ``len(instances) * options.batch`` samples.
+
+    Args:
+        seeds: one per instance.
+        progress: called after each step with (steps done, steps in all, mean loss).
+
+    Raises:
+        UsageError: an impossible size, or not one seed per instance.
+        InputError: a prompt is too long.
+    """
+    if len(seeds) != len(instances):
+        raise UsageError(f"{len(instances)} instances but {len(seeds)} seeds")
+    data = [_encode(model, instance, options) for instance in instances]
+    v = nn.Parameter(
+        torch.stack([_start(model, i, options, s) for i, s in zip(instances, seeds, strict=True)]).to(model.device)
+    )
+    held_out = _draw_held_out(model, data, seeds)
+    initial = _held_out_losses(model, instances, options, v, held_out)
+    losses = _optimise(model, instances, options, seeds, data, v, progress)
+    final = _held_out_losses(model, instances, options, v, held_out)
+    learned = v.detach().float().cpu()
+    if not bool(torch.isfinite(learned).all()):
+        raise UsageError("the embedding diverged", remedy="Use a lower learning rate, or float32 precision")
+    return [Inversion(learned[i].clone(), losses[i], initial[i], final[i]) for i in range(len(instances))]
+
+
+def _optimise(
+    model: DiffusionModel,
+    instances: Sequence[Instance],
+    options: InversionOptions,
+    seeds: Sequence[int],
+    data: Sequence[_Encoded],
+    v: nn.Parameter,
+    progress: Progress | None,
+) -> list[tuple[LossRecord, ...]]:
+    """Run the steps on ``v`` in place; the records of each instance."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    optimiser = torch.optim.AdamW([v], lr=options.learning_rate, weight_decay=options.weight_decay)
+    # Half precision would round the small gradients of a mean over positions to nothing.
+    scaler = torch.amp.GradScaler(model.device.type, enabled=model.dtype is torch.float16)
+    records: list[list[LossRecord]] = [[] for _ in instances]
+    interval = -(-options.steps // _RECORDS)
+    sums = torch.zeros(3, len(instances), device=model.device)
+    counted = 0
+    for step in range(options.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = cosine_rate(options.learning_rate, step, options.steps)
+        optimiser.zero_grad()
+        for _ in range(options.accumulation):
+            draw = _draw(model, data, generators, options)
+            losses = _losses(model, instances, options, v, draw)
+            # Summed over instances: the gradient of each v* is that of its own mean loss.
+            scaler.scale(losses.total.sum() / options.accumulation).backward()
+            sums += torch.stack(losses).detach()
+            counted += 1
+        scaler.step(optimiser)
+        scaler.update()
+        if progress is not None:
+            progress(step + 1, options.steps, float(losses.total.detach().mean()))
+        if (step + 1) % interval == 0 or step + 1 == options.steps:
+            for i, values in enumerate((sums / counted).T.tolist()):
+                records[i].append(LossRecord(step + 1, *values))
+            sums.zero_()
+            counted = 0
+    return [tuple(own) for own in records]
+
+
+def _losses(
+    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, draw: _Draw
+) -> MaskedLoss:
+    """Mean losses of each instance, each (instances,)."""
+    prompts = [
+        Prompt(options.template, instance.class_name, v[i], options.insertion) for i, instance in enumerate(instances)
+    ]
+    # Samples of one instance share its prompt: the text encoder runs once per instance.
+    each = len(draw.t) // len(instances)
+    conditioning = model.encode_prompts(prompts).select([i for i in range(len(instances)) for _ in range(each)])
+    x_t, target = model.noise_and_target(draw.x0, draw.noise, draw.t)
+    error = model.predict(x_t, draw.t, conditioning).float() - target
+    losses = masked_mse(options.loss, error, draw.masks, options.background_weight)
+    return MaskedLoss(*(loss.unflatten(0, (len(instances), each)).mean(1) for loss in losses))
+
+
+@torch.no_grad()
+def _held_out_losses(
+    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, held_out: list[_Draw]
+) -> list[LossRecord]:
+    """Losses of each instance on the held-out draws."""
+    means = torch.stack([torch.stack(_losses(model, instances, options, v, draw)) for draw in held_out]).mean(0)
+    return [LossRecord(0, *values) for values in means.T.tolist()]
+
+
+def _draw(
+    model: DiffusionModel, data: Sequence[_Encoded], generators: Sequence[torch.Generator], options: InversionOptions
+) -> _Draw:
+    """Random samples of each instance: pair, mirroring, noise level, noise."""
+    rows, levels = [], []
+    for own, g in zip(data, generators, strict=True):
+        pair = torch.randint(own.pairs, (options.batch,), generator=g)
+        mirrored = torch.rand(options.batch, generator=g) < options.flip
+        rows.append(pair + own.pairs * mirrored)
+        levels.append(torch.randint(model.train_steps, (options.batch,), generator=g))
+    return _gather(model, data, rows, torch.cat(levels), generators)
+
+
+def _draw_held_out(model: DiffusionModel, data: Sequence[_Encoded], seeds: Sequence[int]) -> list[_Draw]:
+    """Fixed samples at evenly spaced noise levels, in passes small enough for any group."""
+    generators = [torch.Generator().manual_seed(item_seed(seed, "held-out")) for seed in seeds]
+    levels = (torch.arange(_HELD_OUT_LEVELS) + 0.5) / _HELD_OUT_LEVELS * model.train_steps
+    draws = []
+    for k, chunk in enumerate(levels.long().split(4)):
+        rows = [(torch.arange(len(chunk)) + len(chunk) * k) % own.pairs for own in data]
+        draws.append(_gather(model, data, rows, chunk.repeat(len(data)), generators))
+    return draws
+
+
+def _gather(
+    model: DiffusionModel,
+    data: Sequence[_Encoded],
+    rows: Sequence[Tensor],
+    t: Tensor,
+    generators: Sequence[torch.Generator],
+) -> _Draw:
+    """The latents of ``rows`` of each instance, drawn from their moments, with fresh noise."""
+    x0, noise, masks = [], [], []
+    for own, index, g in zip(data, rows, generators, strict=True):
+        mean, std = own.moments.mean[index], own.moments.std[index]
+        x0.append(mean + std * torch.randn(mean.shape, generator=g).to(mean.device))
+        noise.append(torch.randn(mean.shape, generator=g))
+        masks.append(own.masks[index])
+    return _Draw(torch.cat(x0), torch.cat(noise).to(model.device), t.to(model.device), torch.cat(masks))
+
+
+def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions) -> _Encoded:
+    """Encode each image and its mirror image once."""
+    height, width = options.size or model.image_size
+    images = [_resized(image, height, width) for image in instance.images]
+    moments = model.encode_images(images + [image[:, ::-1] for image in images])
+    size = model.latent_size(height, width)
+    masks = torch.cat([_small_mask(mask, size, options) for mask in instance.masks])
+    return _Encoded(moments, torch.cat([masks, masks.flip(-1)]).to(model.device), len(images))
+
+
+def _small_mask(mask: np.ndarray, size: tuple[int, int], options: InversionOptions) -> Tensor:
+    y = torch.from_numpy(np.ascontiguousarray(mask))[None]
+    return latent_mask(y, size, mode=options.mask_mode, threshold=options.mask_threshold)
+
+
+def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _start(model: DiffusionModel, instance: Instance, options: InversionOptions, seed: int) -> Tensor:
+    """(vectors, dim): the initialiser's embedding, in the space v* is inserted into."""
+    word = model.word_embedding(options.initializer)
+    if options.insertion == "encoded":
+        with torch.no_grad():
+            encoded = model.encode_prompts([Prompt(options.template, instance.class_name, word)])
+        word = encoded.hidden[0, list(encoded.v_tokens[0])]
+    return spread_vectors(word, options.vectors, torch.Generator().manual_seed(item_seed(seed, "start")))
