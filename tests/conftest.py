@@ -41,20 +41,20 @@ def build_tiny_sd(folder: Path, *, prediction_type: str = "epsilon", seed: int =
         )
         unet = UNet2DConditionModel(
             sample_size=16,
-            block_out_channels=(32, 32, 64),
+            block_out_channels=(16, 16, 32),
             layers_per_block=1,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
             cross_attention_dim=32,
-            attention_head_dim=4,
+            attention_head_dim=2,
             norm_num_groups=8,
         )
         vae = AutoencoderKL(
-            block_out_channels=(16, 16),
+            block_out_channels=(8, 8),
             down_block_types=("DownEncoderBlock2D",) * 2,
             up_block_types=("UpDecoderBlock2D",) * 2,
             latent_channels=4,
-            norm_num_groups=8,
+            norm_num_groups=4,
             sample_size=32,
         )
         pipeline = StableDiffusionPipeline(

@@ -8,5 +8,5 @@ text.py        prompts -> token ids and the places of v* and class; the splice o
 capture.py     cross-attention of the class tokens while the U-Net runs
 schedulers.py  any diffusers scheduler by name
 sampling.py    the sampling loop
-inversion.py   Eq. 3: image-mask pairs -> embeddings
+inversion.py   Eq. 3: image-mask pairs -> embeddings; its settings are in inversion_options.py
 """

@@ -1,0 +1,74 @@
+"""How v* is learned; loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aligndiff_cli.errors import UsageError
+from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Insertion, check_template
+
+if TYPE_CHECKING:
+    from aligndiff_cli.method.inversion import LossKind, MaskMode
+
+
+@dataclass(frozen=True)
+class InversionOptions:
+    """How v* is learned. The values here are the public release's.
+
+    Attributes:
+        steps: optimiser steps.
+        learning_rate, weight_decay: of AdamW; the rate falls along a cosine, without warm-up.
+        batch: samples per instance and pass.
+        accumulation: passes per step.
+        background_weight: lambda of Eq. 3.
+        loss: ``"normalized"`` (Eq. 3), ``"plain"`` or ``"foreground"``.
+        flip: probability that image and mask are mirrored together.
+        vectors: tokens v* consists of.
+        initializer: the word v* starts from.
+        template, insertion: see Prompt.
+        mask_mode, mask_threshold: how masks are brought to the latent's resolution, see latent_mask.
+        size: (height, width) images are resized to; None for the model's own.
+    """
+
+    steps: int = 500
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-2
+    batch: int = 4
+    accumulation: int = 2
+    background_weight: float = 0.6
+    loss: LossKind = "normalized"
+    flip: float = 0.5
+    vectors: int = 1
+    initializer: str = "good"
+    template: str = ADJECTIVE_TEMPLATE
+    insertion: Insertion = "input"
+    mask_mode: MaskMode = "nearest"
+    mask_threshold: float = 0.3
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_template(self.template)
+        if "{v*}" not in self.template:
+            raise UsageError(
+                f"the template {self.template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}"
+            )
+        for name, value in (("loss", self.loss), ("insertion", self.insertion), ("mask_mode", self.mask_mode)):
+            if value not in _CHOICES[name]:
+                raise UsageError(f"{name} cannot be {value!r}", remedy=f"Known: {', '.join(_CHOICES[name])}")
+        for name in ("steps", "batch", "accumulation", "vectors"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "weight_decay", "background_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+        for name in ("flip", "mask_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+
+_CHOICES = {
+    "loss": ("normalized", "plain", "foreground"),
+    "insertion": ("input", "encoded"),
+    "mask_mode": ("nearest", "area"),
+}
