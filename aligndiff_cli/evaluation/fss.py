@@ -1,0 +1,213 @@
+"""Protocol ``fss``: do synthetic samples help a few-shot segmenter? (paper D.4, Table 2)
+
+A class is one piece of work. Its support set is the real pairs of its support folder (k of them: kR), and in some
+rows n synthetic samples beside them (nS; how they are chosen: :mod:`aligndiff_cli.evaluation.support_sets`). Every
+query picture is then segmented, and rows are compared. The segmenter is not trained: only what it is
+conditioned on changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from aligndiff_cli.disk.support import Pair, load_pair
+from aligndiff_cli.errors import InputError
+from aligndiff_cli.evaluation.metrics import Counts, mean, score
+from aligndiff_cli.evaluation.support_sets import Row, Sample, SupportTest, draw_samples, filter_samples
+from aligndiff_cli.method.consensus import FewShot, State
+from aligndiff_cli.method.consensus import Pair as LoadedPair
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.method.support_filter import BETA
+
+FOREGROUND = 0.5
+"""Share of the votes from which a pixel is foreground."""
+QUERY_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How classes are evaluated.
+
+    Attributes:
+        seed: of the choice of samples and queries.
+        beta: IoU that a text-conditioned sample must exceed in rows that filter (paper: 0.5).
+        queries: most query pictures per class, drawn by a hash of (seed, class, stem); None: all.
+        side: compare at this many pixels squared, the network's size, as HSNet's own protocol does; None: at full size.
+    """
+
+    seed: int = 0
+    beta: float = BETA
+    queries: int | None = None
+    side: int | None = None
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One row of one class.
+
+    Attributes:
+        counts: overlaps of the query pictures.
+        real: real pairs in the support set.
+        used: ids of the synthetic samples in it.
+        rejected: ids of text-conditioned samples that failed D.4's test.
+        empty: number of samples passed over for an empty mask.
+    """
+
+    counts: Counts
+    real: int
+    used: Sequence[str] = ()
+    rejected: Sequence[str] = ()
+    empty: int = 0
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """All rows of one class, by name, and the inputs that could not be used."""
+
+    cls: str
+    rows: Mapping[str, RowResult]
+    problems: Sequence[InputError] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the problems."""
+        return {
+            "class": self.cls,
+            "rows": {
+                name: {
+                    "counts": row.counts.to_json(),
+                    "real": row.real,
+                    "used": list(row.used),
+                    "rejected": list(row.rejected),
+                    "empty": row.empty,
+                }
+                for name, row in self.rows.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ClassResult:
+        """The inverse of :meth:`to_json`."""
+        rows = {
+            name: RowResult(Counts.from_json(row["counts"]), row["real"], row["used"], row["rejected"], row["empty"])
+            for name, row in data["rows"].items()
+        }
+        return cls(data["class"], rows)
+
+
+def evaluate_class(
+    segmenter: FewShot[State],
+    cls: str,
+    support: Sequence[Pair],
+    queries: Sequence[Pair],
+    samples: Sequence[Sample],
+    rows: Sequence[Row],
+    settings: Settings,
+    advance: Callable[[int], None] = lambda units: None,
+) -> ClassResult:
+    """Evaluate every row on one class, holding the support set and a few queries at a time.
+
+    Args:
+        segmenter: the few-shot segmenter.
+        cls: name of the class.
+        support: its real pairs; all of them are the shots.
+        queries: pairs to be segmented.
+        samples: its synthetic samples.
+        rows: what to compare.
+        settings: seed, threshold and sizes.
+        advance: called with the number of query pictures segmented.
+
+    Raises:
+        InputError: no real pair, or no query, can be used.
+    """
+    problems: list[InputError] = []
+    real = list(_usable(support, problems))
+    chosen = choose_queries(cls, queries, settings)
+    if not real or not chosen:
+        missing = "support pair" if not real else "query"
+        raise problems[0] if problems else InputError(f"the class {cls!r} has no {missing}")
+    test = SupportTest(segmenter, real, settings.beta)
+    results: dict[str, RowResult] = {}
+    for row in rows:
+        drawn = draw_samples(samples, row, settings.seed, problems)
+        kept, rejected = filter_samples(drawn, row, test)
+        state = segmenter.condition([*real, *(pair for _, pair in kept)])
+        # a bad query is bad in every row, and told once
+        bad = problems if not results else []
+        counts = _segment(segmenter, state, cls, chosen, settings.side, bad, advance)
+        used = [sample.id for sample, _ in kept]
+        results[row.name] = RowResult(counts, len(real), used, [s.id for s in rejected], drawn.empty)
+    if not any(row.counts.images for row in results.values()):
+        raise problems[0]
+    return ClassResult(cls, results, list({str(p): p for p in problems}.values()))
+
+
+def choose_queries(cls: str, queries: Sequence[Pair], settings: Settings) -> list[Pair]:
+    """The query pairs of a class: all of them, or as many as wanted, in an order that does not depend on the disk."""
+    ordered = sorted(queries, key=lambda pair: (item_seed(settings.seed, f"query/{cls}/{pair.stem}"), pair.stem))
+    return ordered[: settings.queries]
+
+
+def _segment(
+    segmenter: FewShot[State],
+    state: State,
+    cls: str,
+    queries: Sequence[Pair],
+    side: int | None,
+    problems: list[InputError],
+    advance: Callable[[int], None],
+) -> Counts:
+    """Segment the queries, a few at a time, and count their overlaps."""
+    counts = Counts()
+    for start in range(0, len(queries), QUERY_BATCH):
+        chunk = queries[start : start + QUERY_BATCH]
+        loaded = [_squared(pair, side) for pair in _usable(chunk, problems)]
+        if loaded:
+            maps = segmenter.predict(state, [image for image, _ in loaded])
+            for soft, (_, mask) in zip(maps, loaded, strict=True):
+                counts = counts + score(soft >= FOREGROUND, mask, cls)
+        advance(len(chunk))
+    return counts
+
+
+def _usable(pairs: Sequence[Pair], problems: list[InputError]) -> Iterator[LoadedPair]:
+    """The pairs that can be read; why the others cannot is added to ``problems``."""
+    for pair in pairs:
+        try:
+            yield load_pair(pair)
+        except InputError as error:
+            problems.append(error)
+
+
+def _squared(pair: LoadedPair, side: int | None) -> LoadedPair:
+    """An image (bilinear) and its mask (nearest) at side x side pixels; as they are where side is None."""
+    if side is None:
+        return pair
+    image, mask = (Image.fromarray(array) for array in pair)
+    return (
+        np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)),
+        np.asarray(mask.resize((side, side), Image.Resampling.NEAREST)),
+    )
+
+
+def miou(results: Collection[ClassResult], row: str, classes: Collection[str] | None = None) -> float | None:
+    """Mean IoU of a row over all classes or those named."""
+    return mean(r.rows[row].counts.iou(r.cls) for r in results if classes is None or r.cls in classes)
+
+
+def class_differences(results: Collection[ClassResult], row: str, base: str) -> list[tuple[str, float]]:
+    """IoU of a row minus that of another, class by class, highest first (the bars of Figs. A1 and A2).
+
+    Classes without a defined IoU in either are left out. The paper calls out-of-distribution the classes for which
+    plain text samples lower the IoU (negative bars), and reports the five lowest.
+    """
+    found = []
+    for result in results:
+        ours, theirs = (result.rows[name].counts.iou(result.cls) for name in (row, base))
+        if ours is not None and theirs is not None:
+            found.append((result.cls, ours - theirs))
+    return sorted(found, key=lambda bar: (-bar[1], bar[0]))

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aligndiff_cli.errors import InputError
+from aligndiff_cli.evaluation.fss import (
+    ClassResult,
+    RowResult,
+    Settings,
+    choose_queries,
+    class_differences,
+    evaluate_class,
+    miou,
+)
+from aligndiff_cli.evaluation.metrics import Counts, Overlap
+from aligndiff_cli.evaluation.support_sets import TEXT, Row, table_rows
+
+REAL = Row("1R")
+
+
+def test_rows_by_hand(world, segmenter) -> None:
+    support = [world.pair("s", 3)]
+    queries = [world.pair("q1", 4, 2), world.pair("q2", 5, 5)]
+    samples = [world.sample(f"{kind}-{i}", good=i > 0) for kind in ("inverted", "text") for i in range(2)]
+    result = evaluate_class(segmenter, "dog", support, queries, samples, table_rows(2), Settings())
+    rows = list(result.rows.values())
+    # real alone: red is found exactly
+    assert rows[0].counts.foreground == {"dog": Overlap(6 * 9, 6 * 9)}
+    # both text samples: 2 votes red, 1 vote blue, which is half of the highest and so foreground too
+    assert rows[1].counts.foreground == {"dog": Overlap(6 * 9, 6 * 16)}
+    assert sorted(rows[1].used) == ["dog/text-0", "dog/text-1"]
+    # the filter drops the bad one
+    assert rows[2].counts.iou("dog") == 1.0
+    assert (list(rows[2].used), list(rows[2].rejected)) == (["dog/text-1"], ["dog/text-0"])
+    assert [row.real for row in rows] == [1, 1, 1, 1]
+    assert rows[0].counts.background == Overlap(6 * 11, 6 * 11)
+    assert result.problems == []
+
+
+def test_a_votes_share_of_half_is_foreground_and_less_is_not(world, segmenter) -> None:
+    bad, good = world.sample("text-0", good=False), [world.sample(f"text-{i}") for i in (1, 2)]
+    row = Row("row", 9, (TEXT,), "refined")
+    arguments = ("dog", [world.pair("s", 3)], [world.pair("q", 4, 2)])
+    # red has 1 + 1 votes, blue 1; then red 3, blue 1
+    half = evaluate_class(segmenter, *arguments, [bad, good[0]], [row], Settings())
+    third = evaluate_class(segmenter, *arguments, [bad, *good], [row], Settings())
+    assert half.rows["row"].counts.iou("dog") == pytest.approx(4 / 6)
+    assert third.rows["row"].counts.iou("dog") == 1.0
+
+
+def test_all_real_pairs_are_shots(world, segmenter) -> None:
+    support = [world.pair(f"s{i}", 3) for i in range(5)]
+    result = evaluate_class(segmenter, "dog", support, [world.pair("q", 4)], [], [Row("5R")], Settings())
+    assert result.rows["5R"].real == 5
+    assert segmenter.conditioned == [5]
+
+
+def test_masks_can_be_compared_at_the_networks_size(world, segmenter) -> None:
+    arguments = ("dog", [world.pair("s", 3)], [world.pair("q", 5)], [], [REAL])
+    at_full = evaluate_class(segmenter, *arguments, Settings())
+    at_size = evaluate_class(segmenter, *arguments, Settings(side=20))
+    assert at_full.rows["1R"].counts.foreground["dog"].union == 6 * 5
+    # the colour is blended away on the edge, so only a column or two may be lost of the 10 x 20
+    found = at_size.rows["1R"].counts.foreground["dog"]
+    assert found.union == 200
+    assert 180 <= found.intersection < 200
+
+
+def test_queries_are_drawn_by_seed_and_name(world) -> None:
+    queries = [world.pair(f"q{i}", 4) for i in range(9)]
+    three = choose_queries("dog", queries, Settings(queries=3))
+    assert len(three) == 3
+    assert choose_queries("dog", queries[::-1], Settings(queries=3)) == three
+    assert set(three) < set(choose_queries("dog", queries, Settings(queries=5)))
+    assert len(choose_queries("dog", queries, Settings())) == 9
+    assert len({tuple(choose_queries("dog", queries, Settings(seed, queries=3))) for seed in range(5)}) > 1
+
+
+def test_many_queries_are_all_counted_and_progress_is_told(world, segmenter) -> None:
+    queries = [world.pair(f"q{i}", 1 + i % 5) for i in range(19)]
+    told: list[int] = []
+    rows = [REAL, Row("again")]
+    result = evaluate_class(segmenter, "dog", [world.pair("s", 3)], queries, [], rows, Settings(), told.append)
+    assert sum(told) == 38
+    assert result.rows["1R"].counts.images == {"dog": 19}
+    assert result.rows["1R"].counts == result.rows["again"].counts
+
+
+def test_a_bad_query_is_left_out_of_every_row_and_told_once(world, segmenter) -> None:
+    queries = [world.pair("q1", 4), world.pair("q2", 4)]
+    queries[0].mask.write_bytes(b"")
+    rows = [REAL, Row("again")]
+    result = evaluate_class(segmenter, "dog", [world.pair("s", 3)], queries, [], rows, Settings())
+    assert [row.counts.images for row in result.rows.values()] == [{"dog": 1}, {"dog": 1}]
+    assert len(result.problems) == 1
+    assert "q1_mask.png" in str(result.problems[0])
+
+
+def test_a_class_that_cannot_be_evaluated_is_named(world, segmenter) -> None:
+    support, query = world.pair("s", 3), world.pair("q", 3)
+    with pytest.raises(InputError, match="'dog' has no query"):
+        evaluate_class(segmenter, "dog", [support], [], [], [REAL], Settings())
+    with pytest.raises(InputError, match="'dog' has no support pair"):
+        evaluate_class(segmenter, "dog", [], [query], [], [REAL], Settings())
+    query.image.write_bytes(b"")
+    with pytest.raises(InputError, match=r"q\.png"):
+        evaluate_class(segmenter, "dog", [support], [query], [], [REAL], Settings())
+
+
+def test_results_survive_json(world, segmenter) -> None:
+    samples = [world.sample("text-0", good=False)]
+    result = evaluate_class(
+        segmenter, "dog", [world.pair("s", 3)], [world.pair("q", 4)], samples, table_rows(2), Settings()
+    )
+    assert ClassResult.from_json(json.loads(json.dumps(result.to_json()))).to_json() == result.to_json()
+
+
+def result(cls: str, real: int, more: int) -> ClassResult:
+    """IoU in percent of two rows."""
+    rows = {
+        name: RowResult(Counts({cls: Overlap(value, 100)} if value >= 0 else {}), 1)
+        for name, value in (("1R", real), ("more", more))
+    }
+    return ClassResult(cls, rows)
+
+
+def test_differences_are_sorted_and_means_are_over_the_classes_named() -> None:
+    results = [result("ant", 50, 40), result("bee", 50, 70), result("cow", 20, 20), result("elk", -1, 30)]
+    assert class_differences(results, "more", "1R") == [
+        ("bee", pytest.approx(0.2)),
+        ("cow", 0.0),
+        ("ant", pytest.approx(-0.1)),
+    ]
+    assert miou(results, "more") == pytest.approx(0.4)
+    assert miou(results, "1R") == pytest.approx(0.4)
+    assert miou(results, "more", ["ant", "bee"]) == pytest.approx(0.55)
+    assert miou(results, "more", []) is None
