@@ -1,0 +1,164 @@
+"""Algorithm 1: masks of synthetic images from the consensus of coarse maps and a few-shot segmenter.
+
+D_good starts as the real pairs. Scoring: the segmenter conditioned on D_good predicts every
+synthetic image; where the prediction agrees with the coarse mask (IoU >= alpha) the pair joins
+D_good. Re-estimation: the segmenter is conditioned on the larger D_good, and predicts the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+SoftMap = npt.NDArray[np.float32]
+Pair = tuple[Image, Mask]
+Keep = Literal["coarse", "prediction"]
+State = TypeVar("State")
+
+ALPHA = 0.8
+SCORING_PROBABILITY = 0.4
+ESTIMATE_PROBABILITY = 0.5
+
+
+class FewShot(Protocol[State]):
+    """f_theta and FSSCond of Algorithm 1, whatever is behind them."""
+
+    def condition(self, pairs: Sequence[Pair]) -> State:
+        """Condition on support pairs."""
+        ...
+
+    def extend(self, state: State, pairs: Sequence[Pair]) -> State:
+        """Condition on more support pairs."""
+        ...
+
+    def predict(self, state: State, images: Sequence[Image]) -> Sequence[SoftMap]:
+        """Foreground probability (H, W) of each image (H, W, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the scoring round says of one synthetic image.
+
+    Attributes:
+        mask: the mask that would join D_good, bool (H, W).
+        iou: consensus IoU of prediction and coarse mask, in [0, 1].
+        accepted: whether it joins.
+    """
+
+    mask: Mask
+    iou: float
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The result for one synthetic image.
+
+    Attributes:
+        mask: the mask to use, bool (H, W); empty where re-estimation found nothing.
+        iou: consensus IoU of the scoring round, in [0, 1].
+        accepted: whether the pair joined D_good.
+        round: 1 if it was kept in scoring, 2 if it was re-estimated.
+    """
+
+    mask: Mask
+    iou: float
+    accepted: bool
+    round: int
+
+
+def iou(first: Mask, second: Mask) -> float:
+    """Intersection over union of two masks (H, W), in [0, 1]; 0 where both are empty.
+
+    Two empty masks agree on nothing that could serve as a support, hence 0 (not 1, nor 0/0).
+    """
+    union = int(np.logical_or(first, second).sum())
+    return int(np.logical_and(first, second).sum()) / union if union else 0.0
+
+
+def score(
+    prediction: SoftMap,
+    coarse: Mask,
+    *,
+    alpha: float = ALPHA,
+    keep: Keep = "coarse",
+    probability: float = SCORING_PROBABILITY,
+) -> Score:
+    """Scoring of one image: IoU(prediction > probability, coarse) >= alpha joins D_good.
+
+    Args:
+        prediction: the segmenter's soft map (H, W).
+        coarse: the coarse mask M_i (H, W).
+        alpha: consensus threshold; inf accepts nothing, 0 everything that is not empty.
+        keep: which mask joins: "coarse" (the algorithm as printed) or "prediction" (the authors' release).
+        probability: above which a pixel of the prediction is foreground.
+    """
+    predicted = prediction > probability
+    agreement = iou(predicted, coarse)
+    mask = coarse if keep == "coarse" else predicted
+    # an empty mask can condition nothing, so it never joins, whatever alpha is
+    return Score(mask, agreement, agreement >= alpha and bool(mask.any()))
+
+
+def strongest(scores: Sequence[Score], limit: int | None) -> list[int]:
+    """Indices of the accepted with the highest consensus IoU, at most `limit`, in their own order.
+
+    Equal IoUs go by order; None takes all.
+    """
+    accepted = [index for index, item in enumerate(scores) if item.accepted]
+    if limit is None or len(accepted) <= limit:
+        return accepted
+    best = sorted(accepted, key=lambda index: (-scores[index].iou, index))[: max(limit, 0)]
+    return sorted(best)
+
+
+def refine(
+    segmenter: FewShot[State],
+    real: Sequence[Pair],
+    images: Sequence[Image],
+    coarse: Sequence[Mask],
+    *,
+    alpha: float = ALPHA,
+    keep: Keep = "coarse",
+    scoring_probability: float = SCORING_PROBABILITY,
+    estimate_probability: float = ESTIMATE_PROBABILITY,
+    max_supports: int | None = None,
+) -> list[Refined]:
+    """Algorithm 1 over all synthetic images of one class, pooled over its prompts.
+
+    Args:
+        segmenter: conditions and predicts; not changed.
+        real: the given pairs, at least one; they always stay in D_good.
+        images, coarse: the synthetic images (H, W, 3) and their coarse masks (H, W), in step.
+        alpha, keep, scoring_probability: see `score`.
+        estimate_probability: above which a pixel is foreground in the second round.
+        max_supports: most pairs in D_good for the second round, the real ones included and never
+            dropped; of the accepted, those of highest consensus IoU fill it. None takes all.
+
+    Returns:
+        One result per image, in order.
+    """
+    state = segmenter.condition(real)
+    predictions = segmenter.predict(state, images)
+    scores = [
+        score(soft, mask, alpha=alpha, keep=keep, probability=scoring_probability)
+        for soft, mask in zip(predictions, coarse, strict=True)
+    ]
+    room = None if max_supports is None else max(0, max_supports - len(real))
+    good = [(images[index], scores[index].mask) for index in strongest(scores, room)]
+    rest = [index for index, item in enumerate(scores) if not item.accepted]
+    if good and rest:
+        state = segmenter.extend(state, good)
+    estimates = segmenter.predict(state, [images[index] for index in rest]) if rest else []
+    masks = {index: soft > estimate_probability for index, soft in zip(rest, estimates, strict=True)}
+    return [
+        Refined(item.mask, item.iou, True, 1) if item.accepted else Refined(masks[index], item.iou, False, 2)
+        for index, item in enumerate(scores)
+    ]

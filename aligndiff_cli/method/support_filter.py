@@ -1,0 +1,52 @@
+"""D.4: which synthetic pairs are good enough to join a support set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aligndiff_cli.method.consensus import FewShot, Pair, State, iou
+
+BETA = 0.5
+PROBABILITY = 0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How well one synthetic pair, alone as support, segments the real support images.
+
+    Attributes:
+        iou: mean over the real images, in [0, 1].
+        kept: whether it exceeds beta.
+    """
+
+    iou: float
+    kept: bool
+
+
+def filter_supports(
+    segmenter: FewShot[State], candidates: Sequence[Pair], real: Sequence[Pair], *, beta: float = BETA
+) -> list[Verdict]:
+    """Judge each candidate by using it alone to segment the real support images (paper D.4).
+
+    The paper has one real image; with several the mean IoU counts. A candidate with an empty mask
+    can condition nothing and scores 0.
+
+    Args:
+        candidates: synthetic pairs, image (H, W, 3) and mask (H, W).
+        real: the given pairs, at least one.
+        beta: what the IoU must exceed.
+
+    Returns:
+        One verdict per candidate, in order.
+    """
+    images = [image for image, _ in real]
+    verdicts: list[Verdict] = []
+    for image, mask in candidates:
+        value = 0.0
+        if mask.any():
+            maps = segmenter.predict(segmenter.condition([(image, mask)]), images)
+            values = [iou(soft > PROBABILITY, truth) for soft, (_, truth) in zip(maps, real, strict=True)]
+            value = sum(values) / len(values)
+        verdicts.append(Verdict(value, value > beta))
+    return verdicts

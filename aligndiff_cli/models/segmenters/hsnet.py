@@ -1,0 +1,189 @@
+"""HSNet: hypercorrelation squeeze network (AlignDiff D.4 uses it as its few-shot segmenter).
+
+Query and support features of every block are compared position by position, which gives stacks
+of 4-D correlations; center-pivot 4-D convolutions squeeze their support side, top-down mixing
+merges the stages, and a small decoder reads the mask off the query side. A correlation tensor is
+(N, channels, hq, wq, hs, ws) throughout: query rows and columns, support rows and columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aligndiff_cli.errors import ModelError
+from aligndiff_cli.method.voting import vote
+from aligndiff_cli.models.segmenters.backbone import Backbone, state_fingerprint
+from aligndiff_cli.models.segmenters.base import Conditioned, FeatureSegmenter
+
+CHANNELS = (16, 64, 128)
+# per level, fine to coarse (stages 2, 3, 4): kernels and support strides of the squeezing blocks
+KERNELS = ((5, 5, 3), (5, 3, 3), (3, 3, 3))
+STRIDES = ((4, 4, 2), (4, 2, 2), (2, 2, 2))
+NORM_GROUPS = 4
+
+
+class CenterPivotConv4d(nn.Module):
+    """A 4-D convolution kept to the kernel positions where one side sits on its centre.
+
+    Such a kernel is the sum of a 2-D convolution over query positions and one over support
+    positions. Only the support side is strided.
+
+    Args:
+        channels_in, channels_out: channels before and after.
+        kernel: side of both 2-D kernels, odd.
+        stride: step over support positions; n positions become ceil(n / stride), never 0.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.query = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
+        self.support = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, hq, wq, hs, ws) -> (N, C', hq, wq, ceil(hs / stride), ceil(ws / stride))."""
+        pruned = x[..., :: self.stride, :: self.stride]
+        n, _, hq, wq, hs, ws = pruned.shape
+        over_query = self.query(pruned.permute(0, 4, 5, 1, 2, 3).flatten(0, 2))
+        over_query = over_query.view(n, hs, ws, -1, hq, wq).permute(0, 3, 4, 5, 1, 2)
+        over_support = self._over_support(x.permute(0, 2, 3, 1, 4, 5).flatten(0, 2))
+        over_support = over_support.view(n, hq, wq, -1, hs, ws).permute(0, 3, 1, 2, 4, 5)
+        return over_query + over_support
+
+    def _over_support(self, planes: Tensor) -> Tensor:
+        if planes.shape[2] > 1 or planes.shape[3] > 1:
+            return self.support(planes)
+        # a single position: every tap but the centre would read padding only
+        centre = self.support.kernel_size[0] // 2
+        weight = self.support.weight[:, :, centre : centre + 1, centre : centre + 1]
+        return F.conv2d(planes, weight, self.support.bias)
+
+
+def squeeze_block(channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]) -> nn.Sequential:
+    """Center-pivot convolutions from channels[0] to channels[-1], each with GroupNorm and ReLU."""
+    layers: list[nn.Module] = []
+    for i, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
+        layers.append(CenterPivotConv4d(channels[i], channels[i + 1], kernel, stride))
+        layers.append(nn.GroupNorm(NORM_GROUPS, channels[i + 1]))
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class HSNet(nn.Module):
+    """The learned part, from hypercorrelations to mask logits.
+
+    Args:
+        depths: correlations per level, fine to coarse: blocks of the backbone's stages 2, 3, 4.
+    """
+
+    def __init__(self, depths: Sequence[int]) -> None:
+        super().__init__()
+        self.depths = tuple(depths)
+        self.squeeze = nn.ModuleList(
+            squeeze_block((depth, *CHANNELS), kernels, strides)
+            for depth, kernels, strides in zip(depths, KERNELS, STRIDES, strict=True)
+        )
+        top = CHANNELS[-1]
+        self.mix = nn.ModuleList(squeeze_block((top,) * 4, (3,) * 3, (1,) * 3) for _ in range(2))
+        self.coarse_decoder = nn.Sequential(
+            nn.Conv2d(top, top, 3, padding=1), nn.ReLU(), nn.Conv2d(top, top // 2, 3, padding=1), nn.ReLU()
+        )
+        self.fine_decoder = nn.Sequential(
+            nn.Conv2d(top // 2, top // 2, 3, padding=1), nn.ReLU(), nn.Conv2d(top // 2, 2, 3, padding=1)
+        )
+
+    def forward(self, correlations: Sequence[Tensor]) -> Tensor:
+        """Levels fine to coarse, each (N, depth, hq, wq, hs, ws) -> logits (N, 2, 2 hq, 2 wq) of the finest."""
+        fine, middle, coarse = (block(x) for block, x in zip(self.squeeze, correlations, strict=True))
+        mixed = self.mix[0](_spread(coarse, middle) + middle)
+        mixed = self.mix[1](_spread(mixed, fine) + fine)
+        decoded = self.coarse_decoder(mixed.mean(dim=(4, 5)))
+        decoded = F.interpolate(decoded, scale_factor=2, mode="bilinear", align_corners=True)
+        return self.fine_decoder(decoded)
+
+
+def _spread(x: Tensor, like: Tensor) -> Tensor:
+    """Resize both sides of a correlation tensor to those of another, bilinearly."""
+    if x.shape[4:] != like.shape[4:]:
+        n, c, hq, wq = x.shape[:4]
+        x = _resize(x.flatten(1, 3), like.shape[4:]).view(n, c, hq, wq, *like.shape[4:])
+    n, c, _, _, hs, ws = x.shape
+    planes = x.permute(0, 4, 5, 1, 2, 3).flatten(0, 2)
+    planes = _resize(planes, like.shape[2:4])
+    return planes.view(n, hs, ws, c, *like.shape[2:4]).permute(0, 3, 4, 5, 1, 2)
+
+
+def _resize(planes: Tensor, shape: Sequence[int]) -> Tensor:
+    return F.interpolate(planes, tuple(shape), mode="bilinear", align_corners=True)
+
+
+def masked_features(level: Tensor, masks: Tensor) -> Tensor:
+    """Support features (N, L, C, h, w) times their bilinearly resized masks (N, 1, S, S)."""
+    inside = F.interpolate(masks, level.shape[-2:], mode="bilinear", align_corners=True)
+    return level * inside[:, None]
+
+
+def hypercorrelation(query: Tensor, support: Tensor) -> Tensor:
+    """Cosines of all position pairs, negative ones at 0.
+
+    Args:
+        query: (N, L, C, hq, wq); support: (N, L, C, hs, ws), masked.
+
+    Returns:
+        (N, L, hq, wq, hs, ws) in [0, 1].
+    """
+    q = F.normalize(query.flatten(3), dim=2)
+    s = F.normalize(support.flatten(3), dim=2)
+    cosines = (q.transpose(2, 3) @ s).clamp_min(0.0)
+    return cosines.view(*cosines.shape[:2], *query.shape[3:], *support.shape[3:])
+
+
+class HsnetSegmenter(FeatureSegmenter):
+    """HSNet on a frozen backbone; k supports give k binary predictions that are voted on.
+
+    With one support the soft map is the softmax probability; with more it is the share of the
+    image's largest vote.
+
+    Args:
+        batch: support-query combinations per forward pass.
+    """
+
+    name = "hsnet"
+
+    def __init__(self, backbone: Backbone, net: HSNet, size: int, *, batch: int = 8) -> None:
+        if net.depths != backbone.depths[1:]:
+            raise ModelError(
+                f"the HSNet weights are for a backbone with {net.depths} blocks in its last three"
+                f" stages, this one has {backbone.depths[1:]}"
+            )
+        super().__init__(backbone, size, batch=batch)
+        self.net = net.to(backbone.device).eval()
+        self.fingerprint += f"-{state_fingerprint(net)}"
+
+    def levels(self, pixels: Tensor) -> list[Tensor]:
+        """Features of stages 2, 3, 4 before the last ReLU of each block, each (N, L, C, h, w)."""
+        return [torch.stack(blocks, dim=1) for blocks in self.backbone.stages(pixels)[1:]]
+
+    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
+        return tuple(masked_features(level, masks) for level in self.levels(pixels))
+
+    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
+        queries = self.levels(pixels)
+        return torch.stack([self._one(state, [q[i] for q in queries]) for i in range(len(pixels))])
+
+    def _one(self, state: Conditioned, query: Sequence[Tensor]) -> Tensor:
+        """One query's levels (L, C, h, w) against all supports -> probability or vote share (h, w)."""
+        maps: list[Tensor] = []
+        for at in range(0, len(state), self.batch):
+            supports = [part[at : at + self.batch] for part in state.parts]
+            pairs = [
+                hypercorrelation(q[None].expand(len(s), *q.shape), s) for q, s in zip(query, supports, strict=True)
+            ]
+            logits = self.net(pairs)
+            maps.append(_resize(logits, (self.size, self.size)).softmax(1)[:, 1])
+        probability = torch.cat(maps)
+        return probability[0] if len(state) == 1 else vote(probability > 0.5)

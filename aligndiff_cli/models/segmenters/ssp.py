@@ -1,0 +1,137 @@
+"""Self-support matching (SSP): the query's own confident pixels become its prototypes.
+
+Training-free on a given backbone. The matching is that of the published network, which fine-tunes
+its backbone and reads stage 3; on a backbone left as it is, stages 3 and 4 together match better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aligndiff_cli.models.segmenters.backbone import Backbone
+from aligndiff_cli.models.segmenters.base import Conditioned, FeatureSegmenter, masked_average, pool_mask
+
+
+@dataclass(frozen=True)
+class SspSettings:
+    """Constants of the matching; the defaults are the published ones unless said otherwise.
+
+    Attributes:
+        stages: whose last blocks are compared (1-based; published: 3 alone). Each is scaled to unit
+            length and brought to the resolution of the first.
+        temperature: what cosines are multiplied by before the softmax.
+        sure_foreground, sure_background: probability above which a query pixel supports its side.
+        fallback: how many of the most probable pixels do so where none is sure.
+        refine: whether the second pass is made, and mixed 0.7 : 0.3 with the first.
+    """
+
+    stages: tuple[int, ...] = (3, 4)
+    temperature: float = 10.0
+    sure_foreground: float = 0.7
+    sure_background: float = 0.6
+    fallback: int = 12
+    refine: bool = True
+
+
+def match(query: Tensor, foreground: Tensor, background: Tensor, settings: SspSettings) -> Tensor:
+    """Two passes of self-support matching.
+
+    Args:
+        query: features (N, C, h, w).
+        foreground, background: support prototypes (N, C, 1, 1).
+
+    Returns:
+        Logits (N, 2, h, w): background, foreground.
+    """
+    logits = similarity(query, foreground, background, settings.temperature)
+    first_fg, first_bg = mixed_prototypes(query, foreground, logits, settings)
+    first = similarity(query, first_fg, first_bg, settings.temperature)
+    if not settings.refine:
+        return first
+    own_fg, own_bg = mixed_prototypes(query, foreground, first, settings)
+    second = similarity(query, 0.5 * own_fg + 0.5 * first_fg, 0.5 * own_bg + 0.5 * first_bg, settings.temperature)
+    return 0.7 * second + 0.3 * first
+
+
+def similarity(query: Tensor, foreground: Tensor, background: Tensor, temperature: float) -> Tensor:
+    """Cosines of (N, C, h, w) with two prototypes, each (N, C, 1, 1) or (N, C, h, w), as logits."""
+    sides = [F.cosine_similarity(query, side, dim=1) for side in (background, foreground)]
+    return temperature * torch.stack(sides, dim=1)
+
+
+def mixed_prototypes(query: Tensor, foreground: Tensor, logits: Tensor, settings: SspSettings) -> tuple[Tensor, Tensor]:
+    """Foreground 0.5 support + 0.5 self (N, C, 1, 1); background 0.3 global + 0.7 local (N, C, h, w)."""
+    probability = logits.softmax(1).flatten(2)
+    flat = query.flatten(2)
+    sure_fg = confident(probability[:, 1], settings.sure_foreground, settings.fallback)
+    sure_bg = confident(probability[:, 0], settings.sure_background, settings.fallback)
+    own_fg = _mean_of(flat, sure_fg)[..., None]
+    own_bg = _mean_of(flat, sure_bg)[..., None]
+    local_bg = local_background(flat, sure_bg).view_as(query)
+    return 0.5 * foreground + 0.5 * own_fg, 0.3 * own_bg + 0.7 * local_bg
+
+
+def confident(probability: Tensor, threshold: float, fallback: int) -> Tensor:
+    """Which of (N, P) pixels exceed the threshold; where none does, the `fallback` most probable."""
+    sure = probability > threshold
+    top = probability.topk(min(fallback, probability.shape[1]), dim=1).indices
+    instead = torch.zeros_like(sure).scatter_(1, top, True)
+    return torch.where(sure.any(1, keepdim=True), sure, instead)
+
+
+def local_background(flat: Tensor, sure: Tensor) -> Tensor:
+    """Background prototype of each pixel: attention over the sure background pixels.
+
+    Args:
+        flat: query features (N, C, P).
+        sure: bool (N, P), at least one true per row.
+
+    Returns:
+        (N, C, P).
+    """
+    unit = F.normalize(flat, dim=1)
+    weights = 2.0 * torch.einsum("ncp,ncq->npq", unit, unit)
+    weights = weights.masked_fill(~sure[:, None, :], float("-inf")).softmax(2)
+    return torch.einsum("npq,ncq->ncp", weights, flat)
+
+
+def _mean_of(flat: Tensor, sure: Tensor) -> Tensor:
+    weights = sure.to(flat.dtype)[:, None]
+    return (flat * weights).sum(2, keepdim=True) / weights.sum(2, keepdim=True)
+
+
+class SspSegmenter(FeatureSegmenter):
+    """SSP on the last block of one stage; prototypes are cached and averaged over shots."""
+
+    name = "ssp"
+
+    def __init__(self, backbone: Backbone, size: int, settings: SspSettings | None = None, *, batch: int = 8) -> None:
+        super().__init__(backbone, size, batch=batch)
+        self.settings = settings or SspSettings()
+
+    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
+        features = self._features(pixels)
+        inside = pool_mask(masks, (features.shape[2], features.shape[3]))
+        return masked_average(features, inside), masked_average(features, 1.0 - inside)
+
+    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
+        foreground, background = (part.mean(0)[None, :, None, None] for part in state.parts)
+        logits = match(self._features(pixels), foreground, background, self.settings)
+        return logits.softmax(1)[:, 1]
+
+    def _features(self, pixels: Tensor) -> Tensor:
+        stages = self.backbone.stages(pixels, max(self.settings.stages))
+        return joined([stages[number - 1][-1].relu() for number in self.settings.stages])
+
+
+def joined(maps: Sequence[Tensor]) -> Tensor:
+    """Feature maps (N, C_i, h_i, w_i) -> unit vectors side by side, (N, sum C_i, h_0, w_0)."""
+    shape = maps[0].shape[-2:]
+    units = [F.normalize(features, dim=1) for features in maps]
+    same = [F.interpolate(unit, shape, mode="bilinear", align_corners=False) for unit in units]
+    return torch.cat(same, dim=1)
