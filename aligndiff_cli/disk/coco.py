@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from aligndiff_cli.disk.atomic import atomic_write
+from aligndiff_cli.disk.mask_rules import IGNORE
 
-IGNORE = 255
 MIN_AREA = 16
 
 

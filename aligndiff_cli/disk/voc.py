@@ -20,12 +20,12 @@ from PIL import Image
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import read_image, write_jpeg, write_png
 from aligndiff_cli.disk.layout import CLASSES
+from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.errors import FolderError, InputError
 
 PICTURES = "JPEGImages"
 LABELS = "SegmentationClass"
 SPLITS = "ImageSets/Segmentation"
-IGNORE = 255
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__"})
 SAVE_AGAIN = "Save it as palette or greyscale PNG whose values are the class indices"
