@@ -13,6 +13,7 @@ in either case. Hidden files and files that are no pictures are passed over.
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -139,6 +140,11 @@ def _listed(folder: Path) -> list[Path]:
     return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: p.name)
 
 
+def _printable(path: Path) -> Path:
+    """The path with escapes for bytes that are no text, so that it can be shown and written down."""
+    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
 def _class_folders(root: Path, problems: list[InputError]) -> dict[str, Path]:
     """Class name -> folder, sorted by name; what is no class folder is added to ``problems``."""
     if not root.is_dir():
@@ -151,9 +157,10 @@ def _class_folders(root: Path, problems: list[InputError]) -> dict[str, Path]:
     loose = [p for p in entries if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()]
     if loose:
         count = f" and {len(loose) - 1} more" if len(loose) > 1 else ""
-        what = f"'{loose[0].name}'{count} lie outside a class folder" if count else "lies outside a class folder"
+        first = _printable(loose[0])
+        what = f"'{first.name}'{count} lie outside a class folder" if count else "lies outside a class folder"
         remedy = f"Move them into '{root.name}/<class>/', one folder per class"
-        problems.append(InputError(what, root if count else loose[0], remedy))
+        problems.append(InputError(what, root if count else first, remedy))
     folders: dict[str, list[Path]] = defaultdict(list)
     for entry in entries:
         if entry.is_dir():
@@ -180,13 +187,14 @@ def _pictures(folder: Path, problems: list[InputError]) -> dict[str, list[Path]]
         suffix = path.suffix.lower()
         if path.is_dir():
             remedy = "Class folders hold files only: move what is in it one level up, or remove it"
-            problems.append(InputError("is a folder within a class folder", path, remedy))
+            problems.append(InputError("is a folder within a class folder", _printable(path), remedy))
         elif suffix in UNREAD_SUFFIXES:
-            problems.append(InputError(f"is in a format that is not read ({suffix})", path, "Export it as PNG or JPEG"))
+            what = f"is in a format that is not read ({suffix})"
+            problems.append(InputError(what, _printable(path), "Export it as PNG or JPEG"))
         elif suffix not in IMAGE_SUFFIXES:
             continue
         elif not path.exists():
-            problems.append(InputError("is a link that leads nowhere", path, "Mend or remove the link"))
+            problems.append(InputError("is a link that leads nowhere", _printable(path), "Mend or remove the link"))
         else:
             try:
                 pictures[safe_class(path.stem)].append(path)

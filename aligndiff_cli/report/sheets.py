@@ -85,22 +85,19 @@ def contact_sheet(
     return np.array(sheet)
 
 
-def inversion_sheet(
-    cls: str, embeddings: Iterable[tuple[ImageArray, MaskArray, Sequence[ImageArray], str]]
-) -> ImageArray:
-    """What each embedding generates, beside the pair it was learnt from.
+def inversion_sheet(name: str, image: ImageArray, mask: MaskArray, generated: Iterable[ImageArray]) -> ImageArray:
+    """What an embedding generates, beside the pair it was learnt from.
 
     Args:
-        cls: class name.
-        embeddings: source image, its mask, images generated with v*, and a caption (stem, loss).
+        name: class and stem.
+        image, mask: the source.
+        generated: images generated with v*.
     """
-    rows = []
-    for image, mask, generated, caption in islice(embeddings, ROWS):
-        large, border = paint.fitted(image, CELL), paint.fitted_mask(mask, CELL)
-        source = Tile(paint.outline(large, border, paint.YELLOW), caption, paint.BLUE)
-        rows.append([source, *(Tile(picture) for picture in generated[: COLUMNS - 1])])
+    border = paint.fitted_mask(mask, CELL)
+    source = Tile(paint.outline(paint.fitted(image, CELL), border, paint.YELLOW), border=paint.BLUE)
+    row = [source, *(Tile(picture) for picture in islice(generated, COLUMNS - 1))]
     legend = [("source", paint.BLUE), ("its mask", paint.YELLOW)]
-    return contact_sheet(rows, f"{cls}: source, and what its embedding generates", legend=legend)
+    return contact_sheet([row], f"{name}: source, and what its embedding generates", legend=legend)
 
 
 def generation_sheet(cls: str, samples: Iterable[tuple[ImageArray, SoftArray, str]]) -> ImageArray:

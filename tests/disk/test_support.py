@@ -151,16 +151,18 @@ def test_links_are_followed_and_dead_ones_named(tmp_path: Path) -> None:
     assert [p.what for p in scan.problems] == ["is a link that leads nowhere"]
 
 
-def test_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/dog"
-    os.mkdir(folder)  # noqa: PTH102 - a name that is not UTF-8 needs bytes
     try:
-        with open(folder + b"/\xff.jpg", "wb"):  # noqa: PTH123
-            pass
+        os.makedirs(folder + b"/\xfe")  # noqa: PTH103 - names that are not UTF-8 need bytes
     except OSError:
         pytest.skip("this disk refuses names that are not UTF-8")
-    scan = scan_support(tmp_path)
-    assert str(scan.problems[0]).isascii()
+    for name in (b"/dog/\xff.jpg", b"/dog/\xff.gif", b"/\xff.png"):
+        with open(os.fsencode(tmp_path) + name, "wb"):  # noqa: PTH123
+            pass
+    problems = scan_support(tmp_path).problems
+    assert len(problems) == 4
+    assert all(str(problem).isascii() for problem in problems)
 
 
 @pytest.mark.parametrize("name", ["dog", "hot dog", nasty.ACCENTED, "猫", "a.b", "x" * 200])

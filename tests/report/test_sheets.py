@@ -82,7 +82,7 @@ def test_nothing_to_show(rows: list) -> None:
 
 
 def test_inversion_sheet_shows_source_and_generated() -> None:
-    sheet = inversion_sheet("crème", [(flat((50, 60, 70)), MASK, [flat((200, 1, 2)), flat((1, 200, 2))], "a: 0.12")])
+    sheet = inversion_sheet("crème/01", flat((50, 60, 70)), MASK, [flat((200, 1, 2)), flat((1, 200, 2))])
     assert count(sheet, (200, 1, 2)) == count(sheet, (1, 200, 2)) == CELL * CELL * 2 // 3
     assert count(sheet, paint.YELLOW) > 200
     assert sheet.shape[1] == 2 * MARGIN + 3 * (CELL + GAP) - GAP
@@ -119,7 +119,7 @@ def test_endless_streams_are_cut() -> None:
     labels = np.zeros((40, 60), np.uint8)
     for sheet in (
         generation_sheet("dog", itertools.repeat((image, soft, "a"))),
-        inversion_sheet("dog", itertools.repeat((image, MASK, [image] * 30, "a"))),
+        inversion_sheet("dog", image, MASK, itertools.repeat(image)),
         mask_sheet("dog", {"good": itertools.repeat((image, MASK, MASK, 1.0))}),
         scene_sheet(itertools.repeat((image, labels))),
     ):
