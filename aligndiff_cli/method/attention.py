@@ -40,11 +40,6 @@ def scaled_to_maximum(a: Tensor) -> Tensor:
     return a / torch.where(peak > 0, peak, torch.ones_like(peak))
 
 
-def to_bytes(soft: np.ndarray) -> np.ndarray:
-    """A soft map in [0, 1] as 8 bits: 0 -> 0, 1 -> 255, rounded to nearest."""
+def quantise(soft: np.ndarray) -> np.ndarray:
+    """A soft map in [0, 1] as 8 bits, as it is stored: 0 -> 0, 1 -> 255, rounded to nearest."""
     return np.asarray(np.rint(np.clip(soft, 0.0, 1.0) * 255.0).astype(np.uint8))
-
-
-def from_bytes(stored: np.ndarray) -> np.ndarray:
-    """The inverse of ``to_bytes``, float32; off by at most 1/510."""
-    return np.asarray(stored.astype(np.float32) / np.float32(255.0))

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from torch import Tensor
 
 from aligndiff_cli.errors import UsageError
-
-if TYPE_CHECKING:  # options and their checks must not cost the import of torch
-    from torch import Tensor
 
 Insertion = Literal["input", "encoded"]
 Role = Literal["text", "v", "class"]

@@ -1,6 +1,6 @@
 """Text-to-image diffusion models behind one narrow interface.
 
-defaults.py    what a model folder says about itself (``aligndiff.json``); loads no torch
+defaults.py    what a model folder says about itself (``aligndiff.json``)
 load.py        ``load_diffusion``: folder or hub id -> model
 model.py       the interface, and what all families share (images, latents, sampling)
 stable.py      Stable Diffusion 1.x and 2.x: the only place that knows this family
@@ -10,3 +10,23 @@ schedulers.py  any diffusers scheduler by name
 sampling.py    the sampling loop
 inversion.py   Eq. 3: image-mask pairs -> embeddings; its settings are in inversion_options.py
 """
+
+from aligndiff_cli.models.diffusion.defaults import ModelDefaults
+from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, LossRecord, invert
+from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
+from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
+
+__all__ = [
+    "DiffusionModel",
+    "Instance",
+    "Inversion",
+    "InversionOptions",
+    "LossRecord",
+    "ModelDefaults",
+    "SampleOptions",
+    "invert",
+    "load_diffusion",
+    "sample",
+]

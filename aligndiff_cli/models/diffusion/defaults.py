@@ -1,7 +1,7 @@
 """What settings a model wants when none are asked for: the paper's, unless the model's folder says otherwise.
 
 A small model is inverted with another learning rate and sampled with another guidance than Stable Diffusion;
-its folder may hold ``aligndiff.json`` with any of the fields below. Loads no torch.
+its folder may hold ``aligndiff.json`` with any of the fields below.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _fits(name: str, value: Any) -> bool:
         return value is None or isinstance(value, str)
     if name == "attention_levels":
         return isinstance(value, list) and bool(value) and all(type(v) is int and v >= 0 for v in value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < _LEAST[name]:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _LEAST[name] <= value < float("inf"):
         return False
     if name == "mask_threshold" and value > 1:
         return False

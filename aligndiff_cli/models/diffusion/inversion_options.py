@@ -1,15 +1,12 @@
-"""How v* is learned; loads no torch."""
+"""How v* is learned: the settings of Eq. 3."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.method.inversion import LossKind, MaskMode
 from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Insertion, check_template
-
-if TYPE_CHECKING:
-    from aligndiff_cli.method.inversion import LossKind, MaskMode
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,9 @@ def _family(folder: Path) -> Any:
         raise ModelError("not a diffusers pipeline: no readable model_index.json", folder, remedy) from error
     if name not in _FAMILIES:
         raise ModelError(f"{name} is not supported", folder, f"Supported: {', '.join(_FAMILIES)}")
+    missing = [part for part in _PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise ModelError(f"the model has no {', '.join(missing)} folder", folder, "Download or copy it again")
     return _FAMILIES[name]
 
 

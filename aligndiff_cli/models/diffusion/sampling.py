@@ -14,7 +14,7 @@ from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.attention import soft_maps
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scheduler_step
+from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scheduler_step, set_steps
 from aligndiff_cli.models.diffusion.text import Conditioning
 
 
@@ -38,6 +38,12 @@ class SampleOptions:
     scheduler: str | None = None
     capture: bool = True
     attention_levels: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"steps must be at least 1, got {self.steps}")
+        if self.guidance is not None and not 0 <= self.guidance < float("inf"):
+            raise UsageError(f"guidance must be a number of at least 0, got {self.guidance}")
 
 
 @torch.inference_mode()
@@ -81,7 +87,7 @@ def denoise(
     if len(seeds) != len(conditioning.hidden):
         raise UsageError(f"{len(conditioning.hidden)} prompts but {len(seeds)} seeds")
     scheduler = build_scheduler(options.scheduler or model.defaults.scheduler, model.scheduler)
-    scheduler.set_timesteps(steps, device=model.device)
+    timesteps = set_steps(scheduler, steps, model.device)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = (1, model.latent_channels, *latent_size)
     noise = torch.cat([torch.randn(shape, generator=g, dtype=model.dtype) for g in generators])
@@ -90,7 +96,7 @@ def denoise(
     if guided:
         empty = model.unconditional(len(seeds))
         conditioning = replace(conditioning, hidden=torch.cat([empty.hidden, conditioning.hidden]))
-    for t in scheduler.timesteps:
+    for t in timesteps:
         x_in = scheduler.scale_model_input(torch.cat([x_t] * 2) if guided else x_t, t)
         output = model.predict(x_in, t, conditioning)
         if guided:

@@ -36,6 +36,8 @@ def build_scheduler(name: str | None, own: Any) -> Any:
     """
     if name is None:
         return type(own).from_config(own.config)
+    # Stable Diffusion's variant of PNDM; the configurations of other schedulers do not say so.
+    config = {"skip_prk_steps": True, **own.config}
     known = {cls.__name__: cls for cls in [type(own), *own.compatibles]}
     cls = known.get(SHORT_NAMES.get(name.lower(), name))
     if cls is None:
@@ -43,10 +45,25 @@ def build_scheduler(name: str | None, own: Any) -> Any:
         names = ", ".join(shorts + sorted(known))
         raise UsageError(f"no scheduler for this model is called {name!r}", remedy=f"Known: {names}")
     try:
-        return cls.from_config(own.config)
+        return cls.from_config(config)
     except ImportError as error:
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"the scheduler {name!r} needs a package that is missing ({first})") from error
+
+
+def set_steps(scheduler: Any, steps: int, device: torch.device) -> Tensor:
+    """Prepare the scheduler for a number of steps; its noise levels, from noise to image.
+
+    Raises:
+        UsageError: it cannot do that many or that few.
+    """
+    try:
+        scheduler.set_timesteps(steps, device=device)
+    except ValueError as error:
+        raise UsageError(
+            f"{type(scheduler).__name__} cannot sample in {steps} steps", remedy="Ask for another number of steps"
+        ) from error
+    return scheduler.timesteps
 
 
 def scheduler_step(scheduler: Any, output: Tensor, t: Tensor, x_t: Tensor, generators: list[torch.Generator]) -> Tensor:

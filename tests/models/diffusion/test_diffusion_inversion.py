@@ -1,0 +1,148 @@
+"""Inversion: it lowers the held-out loss, trains v* alone, and instances do not disturb one another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aligndiff_cli.errors import InputError, UsageError
+from aligndiff_cli.models.diffusion import DiffusionModel, Instance, InversionOptions, invert, load_diffusion
+
+OPTIONS = InversionOptions(steps=3, learning_rate=0.02, batch=2, accumulation=1, size=(16, 24))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_sd: Path) -> DiffusionModel:
+    return load_diffusion(tiny_sd, device="cpu")
+
+
+def instance(name: str, pairs: int = 1, seed: int = 0) -> Instance:
+    rng = np.random.default_rng(seed)
+    images = tuple(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(pairs))
+    mask = np.zeros((20, 30), bool)
+    mask[4:12, 3:15] = True
+    return Instance(name, images, (mask,) * pairs)
+
+
+@pytest.mark.parametrize("insertion", ["input", "encoded"])
+def test_it_lowers_the_held_out_loss(model, insertion) -> None:
+    options = replace(OPTIONS, steps=30, learning_rate=0.05, insertion=insertion)
+    (found,) = invert(model, [instance("dog")], options, [1])
+    assert found.final.total < found.initial.total
+    assert found.embedding.shape == (1, 32)
+    assert found.embedding.dtype == torch.float32
+    assert [record.step for record in found.losses] == list(range(2, 31, 2))
+
+
+def test_only_v_gets_gradients_and_the_model_stays_as_it_was(model) -> None:
+    before = {k: v.clone() for k, v in model.unet.state_dict().items()}
+    invert(model, [instance("dog")], OPTIONS, [1])
+    for network in (model.unet, model.text_encoder, model.vae):
+        assert all(p.grad is None for p in network.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in model.unet.state_dict().items())
+
+
+def test_an_instance_does_not_depend_on_its_neighbours(model) -> None:
+    first, second = instance("dog"), instance("chess queen", pairs=2, seed=5)
+    options = replace(OPTIONS, vectors=2)
+    both = invert(model, [first, second], options, [1, 2])
+    (alone,) = invert(model, [second], options, [2])
+    torch.testing.assert_close(both[1].embedding, alone.embedding)
+    assert both[1].losses[-1] == pytest.approx(alone.losses[-1], rel=1e-4)
+    assert not torch.allclose(both[0].embedding, both[1].embedding)
+
+
+def test_the_same_seed_gives_the_same_bytes(model) -> None:
+    one, two, other = (invert(model, [instance("dog")], OPTIONS, [seed])[0] for seed in (1, 1, 2))
+    assert torch.equal(one.embedding, two.embedding)
+    assert one.losses == two.losses
+    assert not torch.equal(one.embedding, other.embedding)
+
+
+def test_it_starts_from_the_initialiser(model) -> None:
+    still = replace(OPTIONS, learning_rate=0.0, weight_decay=0.0, initializer="saxo", steps=1)
+    (found,) = invert(model, [instance("dog")], still, [1])
+    torch.testing.assert_close(found.embedding, model.word_embedding("saxo").mean(0, keepdim=True))
+    assert found.initial == found.final
+
+
+def test_encoded_insertion_starts_from_the_encoded_word(model) -> None:
+    from aligndiff_cli.method.prompts import Prompt
+
+    still = replace(OPTIONS, learning_rate=0.0, weight_decay=0.0, insertion="encoded", steps=1)
+    (found,) = invert(model, [instance("dog")], still, [1])
+    written = model.encode_prompts([Prompt("a photo of a good {class}", "dog")]).hidden[0, 5]
+    torch.testing.assert_close(found.embedding[0], written)
+
+
+def test_images_and_mirror_images_are_encoded_once(model, monkeypatch) -> None:
+    seen = []
+    encode = type(model).encode_images
+    monkeypatch.setattr(type(model), "encode_images", lambda self, images: seen.append(images) or encode(self, images))
+    pair = instance("dog")
+    invert(model, [pair], replace(OPTIONS, size=(20, 30)), [1])
+    ((image, mirrored),) = seen
+    np.testing.assert_array_equal(image, pair.images[0])
+    np.testing.assert_array_equal(mirrored, pair.images[0][:, ::-1])
+
+
+def test_the_mask_decides_what_is_learned(model) -> None:
+    everything = replace(OPTIONS, loss="plain")
+    of_mask = replace(OPTIONS, loss="foreground")
+    inverted = replace(instance("dog"), masks=(~instance("dog").masks[0],))
+    plain = [invert(model, [i], everything, [1])[0].embedding for i in (instance("dog"), inverted)]
+    assert torch.equal(*plain)
+    masked = [invert(model, [i], of_mask, [1])[0].embedding for i in (instance("dog"), inverted)]
+    assert not torch.allclose(*masked)
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_an_empty_or_full_mask_gives_numbers(model, fill) -> None:
+    pair = replace(instance("dog"), masks=(np.full((20, 30), fill),))
+    (found,) = invert(model, [pair], OPTIONS, [1])
+    assert bool(torch.isfinite(found.embedding).all())
+    assert (found.final.foreground == 0) is not fill
+    assert (found.final.background == 0) is fill
+
+
+def test_progress_is_told_each_step(model) -> None:
+    told: list[tuple[int, int, float]] = []
+    invert(model, [instance("dog")], OPTIONS, [1], lambda *now: told.append(now))
+    assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    assert all(loss > 0 for *_, loss in told)
+
+
+def test_accumulation_averages_passes(model) -> None:
+    """Two passes of one sample each must not step twice as far as one pass: AdamW's first step has size lr."""
+    options = replace(OPTIONS, steps=1, batch=1, accumulation=3, learning_rate=0.01, weight_decay=0.0)
+    (found,) = invert(model, [instance("dog")], options, [1])
+    moved = (found.embedding - model.word_embedding("good")).abs()
+    assert float(moved.max()) == pytest.approx(0.01, rel=1e-3)
+    assert len(found.losses) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"flip": 1.5}, "flip must be between 0 and 1"),
+        ({"loss": "l1"}, "normalized, plain, foreground"),
+        ({"insertion": "middle"}, "input, encoded"),
+        ({"template": "a photo of a {class}"}, r"no \{v\*\}"),
+    ],
+)
+def test_impossible_options_are_refused(change, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        replace(OPTIONS, **change)
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\(20, 30\).*\(30, 20\)"):
+        Instance("dog", instance("dog").images, (np.zeros((30, 20), bool),))
+    with pytest.raises(InputError, match="1 images and 0 masks"):
+        Instance("dog", instance("dog").images, ())

@@ -1,0 +1,175 @@
+"""Loading: what a model tells about itself, and what is said when it cannot be had."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.models.diffusion import ModelDefaults, load_diffusion
+from aligndiff_cli.models.diffusion.defaults import read_defaults
+from aligndiff_cli.models.diffusion.load import fingerprint
+
+
+@pytest.fixture
+def copy(tiny_sd: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_sd, tmp_path / "copy"))
+
+
+def test_facts(tiny_sd) -> None:
+    model = load_diffusion(tiny_sd, device="cpu")
+    assert model.image_size == (32, 32)
+    assert model.latent_factor == 2
+    assert model.embedding_dim == 32
+    assert model.dtype is torch.float32
+    assert model.defaults == ModelDefaults()
+    for network in (model.unet, model.vae, model.text_encoder):
+        assert not network.training
+        assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_encode_and_decode(tiny_sd) -> None:
+    model = load_diffusion(tiny_sd, device="cpu")
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 12, 3), dtype=np.uint8)
+    moments = model.encode_images(list(images))
+    assert moments.mean.shape == moments.std.shape == (2, 4, 10, 6)
+    x = torch.from_numpy(images[1:]).permute(0, 3, 1, 2) / 127.5 - 1
+    expected = model.vae.encode(x).latent_dist
+    torch.testing.assert_close(moments.mean[1:], expected.mean * model.vae.config.scaling_factor)
+    decoded = model.decode(moments.mean)
+    assert decoded.shape == (2, 20, 12, 3)
+    assert decoded.dtype == np.uint8
+    with pytest.raises(UsageError, match="21 x 12"):
+        model.encode_images([np.zeros((21, 12, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_noise_and_target(copy, prediction) -> None:
+    path = copy / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": prediction}))
+    model = load_diffusion(copy, device="cpu")
+    x0, noise = torch.randn(2, 2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor([10, 900])
+    x_t, target = model.noise_and_target(x0, noise, t)
+    torch.testing.assert_close(x_t, model.scheduler.add_noise(x0, noise, t))
+    a = model.scheduler.alphas_cumprod[t][:, None, None, None]
+    # Either target recovers x0: the equations by which samplers use the prediction.
+    back = (
+        (x_t - (1 - a).sqrt() * target) / a.sqrt()
+        if prediction == "epsilon"
+        else a.sqrt() * x_t - (1 - a).sqrt() * target
+    )
+    torch.testing.assert_close(back, x0, atol=1e-4, rtol=1e-4)
+
+
+def test_the_fingerprint_follows_the_content(tiny_sd, copy) -> None:
+    first = fingerprint(tiny_sd)
+    assert fingerprint(copy) == first
+    (copy / "aligndiff.json").write_text('{"steps": 3}')
+    (copy / "README.md").write_text("a card")
+    assert fingerprint(copy) == first
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert fingerprint(copy) != first
+
+
+def test_large_weights_are_sampled_to_their_end(copy) -> None:
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(bytes(3_000_000))
+    first = fingerprint(copy)
+    path.write_bytes(bytes(2_999_999) + b"\1")
+    assert fingerprint(copy) != first
+
+
+def test_clip_skip(copy, tiny_sd) -> None:
+    from aligndiff_cli.method.prompts import Prompt
+
+    (copy / "aligndiff.json").write_text('{"clip_skip": 1}')
+    skipping, whole = load_diffusion(copy, device="cpu"), load_diffusion(tiny_sd, device="cpu")
+    prompt = [Prompt("a {class}", "dog")]
+    seen = {}
+    first_layer = whole.text_encoder.get_submodule(
+        "encoder.layers.0" if hasattr(whole.text_encoder, "encoder") else "text_model.encoder.layers.0"
+    )
+    hook = first_layer.register_forward_hook(lambda m, a, out: seen.update(x=out[0] if isinstance(out, tuple) else out))
+    whole.encode_prompts(prompt)
+    hook.remove()
+    norm = getattr(whole.text_encoder, "text_model", whole.text_encoder).final_layer_norm
+    torch.testing.assert_close(skipping.encode_prompts(prompt).hidden, norm(seen["x"]))
+
+
+def test_missing_folder() -> None:
+    with pytest.raises(ModelError, match="no such model folder"):
+        load_diffusion("./no/such/folder")
+
+
+def test_hub_id_without_network(monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"aligndiff-none/such: neither a folder nor.*HF_HUB_OFFLINE"):
+        load_diffusion("aligndiff-none/such")
+
+
+def test_not_a_pipeline(tmp_path) -> None:
+    with pytest.raises(ModelError, match=r"model_index\.json"):
+        load_diffusion(tmp_path)
+    (tmp_path / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
+    with pytest.raises(ModelError, match="DDPMPipeline is not supported"):
+        load_diffusion(tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["unet/diffusion_pytorch_model.safetensors", "vae/config.json", "tokenizer"])
+def test_an_incomplete_model_is_named(copy, broken) -> None:
+    path = copy / broken
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ModelError, match=r"cannot be loaded|no tokenizer folder"):
+        load_diffusion(copy, device="cpu")
+
+
+def test_truncated_weights(copy) -> None:
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_diffusion(copy, device="cpu")
+
+
+def test_unknown_device(tiny_sd) -> None:
+    with pytest.raises(UsageError, match="'quantum'"):
+        load_diffusion(tiny_sd, device="quantum")
+
+
+def test_defaults_are_read(tmp_path) -> None:
+    assert read_defaults(tmp_path) == ModelDefaults()
+    (tmp_path / "aligndiff.json").write_text('{"guidance": 3, "attention_levels": [0, 1], "scheduler": "ddim"}')
+    defaults = read_defaults(tmp_path)
+    assert (defaults.guidance, defaults.attention_levels, defaults.scheduler) == (3, (0, 1), "ddim")
+    assert defaults.inversion_steps == 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"guidence": 3}',
+        '{"steps": 0}',
+        '{"steps": 2.5}',
+        '{"steps": true}',
+        '{"guidance": "high"}',
+        '{"mask_threshold": 1.5}',
+        '{"attention_levels": []}',
+        '{"attention_levels": [-1]}',
+        '{"scheduler": 3}',
+        '{"inversion_learning_rate": NaN}',
+    ],
+)
+def test_impossible_defaults_are_refused(tmp_path, text) -> None:
+    (tmp_path / "aligndiff.json").write_text(text)
+    with pytest.raises(ModelError, match=r"aligndiff\.json"):
+        read_defaults(tmp_path)

@@ -1,0 +1,176 @@
+"""Sampling equals the plain diffusers pipeline; capture sees real probabilities and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aligndiff_cli.errors import UsageError
+from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models.diffusion import DiffusionModel, SampleOptions, load_diffusion, sample
+from aligndiff_cli.models.diffusion.capture import cross_attention_levels, halved
+from aligndiff_cli.models.diffusion.schedulers import SHORT_NAMES
+
+PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
+SIZE = {"height": 40, "width": 24, "steps": 3}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_sd: Path) -> DiffusionModel:
+    return load_diffusion(tiny_sd, device="cpu")
+
+
+def diffusers_images(folder: Path, guidance: float, scheduler: str | None = None) -> np.ndarray:
+    import diffusers
+
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, requires_safety_checker=False, low_cpu_mem_usage=False
+    )
+    pipe.set_progress_bar_config(disable=True)
+    if scheduler:
+        pipe.scheduler = getattr(diffusers, scheduler).from_config(pipe.scheduler.config)
+    images = pipe(
+        [prompt.text for prompt in PROMPTS],
+        height=40,
+        width=24,
+        num_inference_steps=3,
+        guidance_scale=guidance,
+        generator=[torch.Generator().manual_seed(seed) for seed in (5, 6)],
+        output_type="np",
+    ).images
+    return (images * 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_pixels_equal_the_plain_pipeline(model, tiny_sd, guidance) -> None:
+    ours, coarse = sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, guidance=guidance, capture=False))
+    assert coarse is None
+    assert ours.shape == (2, 40, 24, 3)
+    np.testing.assert_array_equal(ours, diffusers_images(tiny_sd, guidance))
+
+
+@pytest.mark.parametrize("short", ["ddpm", "euler-a", "dpm++"])
+def test_other_schedulers_equal_the_plain_pipeline(model, tiny_sd, short) -> None:
+    ours, _ = sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, guidance=3.0, scheduler=short, capture=False))
+    np.testing.assert_array_equal(ours, diffusers_images(tiny_sd, 3.0, SHORT_NAMES[short]))
+
+
+def test_v_prediction_equals_the_plain_pipeline(tiny_sd, tmp_path) -> None:
+    folder = Path(shutil.copytree(tiny_sd, tmp_path / "v"))
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "v_prediction"}))
+    options = SampleOptions(**SIZE, guidance=3.0, capture=False)
+    ours, _ = sample(load_diffusion(folder, device="cpu"), PROMPTS, [5, 6], options)
+    np.testing.assert_array_equal(ours, diffusers_images(folder, 3.0))
+    assert np.abs(ours.astype(int) - diffusers_images(tiny_sd, 3.0)).max() > 1
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_capture_changes_no_pixel_and_restores_the_network(model, guidance) -> None:
+    before = dict(model.unet.attn_processors)
+    off, _ = sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, guidance=guidance, capture=False))
+    on, coarse = sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, guidance=guidance))
+    assert np.abs(off.astype(int) - on).max() <= 1
+    assert coarse.shape == (2, 40, 24)
+    assert coarse.dtype == np.float32
+    assert 0 <= coarse.min() < coarse.max() <= 1
+    assert model.unet.attn_processors == before
+
+
+def test_the_network_is_restored_after_an_error(model) -> None:
+    before = dict(model.unet.attn_processors)
+
+    def interrupted() -> None:
+        with model.capture((20, 12), [(5,)], (0, 1)):
+            assert model.unet.attn_processors != before
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert model.unet.attn_processors == before
+
+
+def test_an_item_depends_on_its_own_seed_only(model) -> None:
+    options = SampleOptions(**SIZE, guidance=2.0, scheduler="ddpm", capture=False)
+    pair, _ = sample(model, PROMPTS, [5, 6], options)
+    alone, _ = sample(model, PROMPTS[1:], [6], options)
+    assert np.abs(pair[1].astype(int) - alone[0]).max() <= 1
+    other, _ = sample(model, PROMPTS[1:], [7], options)
+    assert np.abs(other[0].astype(int) - alone[0]).max() > 1
+
+
+def test_the_sums_are_the_probabilities_of_the_conditional_rows(model) -> None:
+    """Against attention computed the long way, on one pass of the U-Net."""
+    h, w = 10, 7
+    conditioning = model.encode_prompts(PROMPTS)
+    x = torch.randn(4, 4, h, w, generator=torch.Generator().manual_seed(0))
+    hidden = torch.cat([model.unconditional(2).hidden, conditioning.hidden])
+    name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
+    layer, seen = model.unet.get_submodule(name), {}
+    hook = layer.register_forward_pre_hook(lambda m, a, k: seen.update(x=a[0]), with_kwargs=True)
+    with torch.no_grad(), model.capture((h, w), conditioning.class_tokens, (1,)) as sums:
+        # Both layers at level 1 record; keep the first only, to compare it by hand.
+        other = [n for n, level in cross_attention_levels(model.unet).items() if level == 1 and n != name]
+        for n in other:
+            model.unet.get_submodule(n).processor.sums = type(sums)(conditioning.class_tokens, x.device)
+        model.unet(x, torch.tensor(500), encoder_hidden_states=hidden)
+    hook.remove()
+    (mean,) = sums.means()
+    assert mean.shape == (2, 2, 5, 4)
+    q = layer.to_q(seen["x"])[2:].unflatten(-1, (layer.heads, -1))
+    k = layer.to_k(hidden)[2:].unflatten(-1, (layer.heads, -1))
+    p = (torch.einsum("bihd,bjhd->bhij", q, k) * q.shape[-1] ** -0.5).softmax(-1).mean(1)
+    torch.testing.assert_close(p.sum(-1), torch.ones(2, 20))
+    torch.testing.assert_close(mean[0, 0].flatten(), p[0, :, 5])
+    torch.testing.assert_close(mean[1].flatten(1), p[1, :, [5, 6]].T)
+    assert sums.valid.tolist() == [[True, False], [True, True]]
+
+
+def test_levels(model) -> None:
+    levels = cross_attention_levels(model.unet)
+    assert sorted(levels.values()) == [0, 0, 0, 1, 1, 1, 2]
+    assert all(name.endswith("attn2") for name in levels)
+    assert levels["mid_block.attentions.0.transformer_blocks.0.attn2"] == 2
+    assert levels["up_blocks.1.attentions.0.transformer_blocks.0.attn2"] == 1
+    assert halved((64, 96), 2) == (16, 24)
+    assert halved((9, 5), 2) == (3, 2)
+    with pytest.raises(UsageError, match=r"levels 7.*This model has: 0, 1, 2"):
+        sample(model, PROMPTS, [1, 2], SampleOptions(**SIZE, attention_levels=(7,)))
+
+
+@pytest.mark.parametrize("name", [*SHORT_NAMES, "KDPM2DiscreteScheduler"])
+def test_every_named_scheduler_samples(model, name) -> None:
+    images, coarse = sample(model, PROMPTS[:1], [1], SampleOptions(height=16, width=24, steps=2, scheduler=name))
+    assert images.shape == (1, 16, 24, 3)
+    assert np.isfinite(coarse).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (SampleOptions(height=33, width=32), r"33 x 32 \(height x width\).*multiples of 2"),
+        (SampleOptions(scheduler="magic"), r"'magic'.*ddim, ddpm.*DDIMScheduler"),
+        (SampleOptions(scheduler="FlowMatchEulerDiscreteScheduler"), "no scheduler for this model"),
+        (SampleOptions(steps=5000), "cannot sample in 5000 steps"),
+        (SampleOptions(scheduler="LCMScheduler"), "no scheduler for this model"),
+    ],
+)
+def test_impossible_options_are_named(model, options, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        sample(model, PROMPTS[:1], [1], options)
+
+
+@pytest.mark.parametrize("values", [{"steps": 0}, {"guidance": -1.0}, {"guidance": float("nan")}])
+def test_impossible_numbers_are_refused(values) -> None:
+    with pytest.raises(UsageError, match=next(iter(values))):
+        SampleOptions(**values)
+
+
+def test_one_seed_per_prompt(model) -> None:
+    with pytest.raises(UsageError, match="2 prompts but 1 seeds"):
+        sample(model, PROMPTS, [1], SampleOptions(steps=1))
