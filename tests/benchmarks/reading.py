@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import nasty
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from aligndiff_cli.disk.images import read_image, read_mask, read_soft, write_png
 from aligndiff_cli.disk.support import load_pair, scan_support
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.report.sheets import mask_sheet
+from tests import nasty
 
 PASSES = 5
 

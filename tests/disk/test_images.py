@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import nasty
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +21,7 @@ from aligndiff_cli.disk.images import (
     write_png,
 )
 from aligndiff_cli.errors import FolderError, InputError
+from tests import nasty
 
 IMAGE, MASK = nasty.image_and_mask()
 

@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-import nasty
 import numpy as np
 import pytest
 
 from aligndiff_cli.disk.support import Pair, load_pair, safe_class, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
+from tests import nasty
 
 IMAGE, MASK = nasty.image_and_mask()
 
