@@ -41,7 +41,7 @@ def load_diffusion(source: str | Path, *, device: str = "auto", dtype: torch.dty
     precision = dtype or (torch.float16 if target.type == "cuda" else torch.float32)
     defaults = read_defaults(folder)
     try:
-        pipeline = _pipeline(folder, precision).to(target)
+        pipeline = _pipeline(folder, precision, target)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
@@ -103,13 +103,13 @@ def _family(folder: Path) -> Any:
     return _FAMILIES[name]
 
 
-def _pipeline(folder: Path, dtype: torch.dtype) -> Any:
+def _pipeline(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
     halves = list((folder / "unet").glob("*.fp16.safetensors"))
     only_half = bool(halves) and len(halves) == len(list((folder / "unet").glob("*.safetensors")))
     with _quiet():
         from diffusers import StableDiffusionPipeline
 
-        return StableDiffusionPipeline.from_pretrained(
+        pipeline = StableDiffusionPipeline.from_pretrained(
             folder,
             torch_dtype=dtype,
             use_safetensors=True,
@@ -122,6 +122,7 @@ def _pipeline(folder: Path, dtype: torch.dtype) -> Any:
             image_encoder=None,
             requires_safety_checker=False,
         )
+        return pipeline.to(device)
 
 
 @contextmanager

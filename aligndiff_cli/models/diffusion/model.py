@@ -102,10 +102,7 @@ class DiffusionModel(ABC):
 
     @abstractmethod
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """The denoiser's output (B, C, h, w) for x_t at t (scalar or (B,)).
-
-        If x_t has twice the rows of the conditioning's maps being captured, see ``capture``.
-        """
+        """The denoiser's output (B, C, h, w) for x_t at t, a scalar or (B,)."""
 
     @abstractmethod
     def capture(

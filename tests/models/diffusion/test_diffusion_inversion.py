@@ -125,6 +125,17 @@ def test_accumulation_averages_passes(model) -> None:
     assert len(found.losses) == 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_learns_the_same(model, tiny_sd, dtype) -> None:
+    full, half = (
+        invert(m, [instance("dog")], replace(OPTIONS, steps=5), [1])[0]
+        for m in (model, load_diffusion(tiny_sd, device="cpu", dtype=dtype))
+    )
+    assert half.embedding.dtype == torch.float32
+    moved, alike = (full.embedding - model.word_embedding("good")), (full.embedding - half.embedding)
+    assert float(alike.norm()) < 0.3 * float(moved.norm())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

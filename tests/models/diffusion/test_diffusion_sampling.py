@@ -70,6 +70,23 @@ def test_v_prediction_equals_the_plain_pipeline(tiny_sd, tmp_path) -> None:
     assert np.abs(ours.astype(int) - diffusers_images(tiny_sd, 3.0)).max() > 1
 
 
+@pytest.mark.parametrize("vectors", [1, 3])
+def test_an_embedding_means_the_same_to_diffusers(model, tiny_sd, tmp_path, vectors) -> None:
+    """Ours equals a pipeline that loaded the embedding as a new token."""
+    import diffusers
+    from safetensors.torch import save_file
+
+    v = torch.randn(vectors, 32, generator=torch.Generator().manual_seed(0))
+    save_file({"<v>": v if vectors > 1 else v[0]}, tmp_path / "v.safetensors")
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
+        tiny_sd, safety_checker=None, requires_safety_checker=False, low_cpu_mem_usage=False
+    )
+    pipe.load_textual_inversion(tmp_path / "v.safetensors")
+    hidden, _ = pipe.encode_prompt("a photo of a <v> chess queen", torch.device("cpu"), 1, False)
+    ours = model.encode_prompts([Prompt("a photo of a {v*} {class}", "chess queen", v)])
+    torch.testing.assert_close(ours.hidden, hidden)
+
+
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_capture_changes_no_pixel_and_restores_the_network(model, guidance) -> None:
     before = dict(model.unet.attn_processors)
