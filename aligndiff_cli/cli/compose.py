@@ -16,7 +16,8 @@ NAME = "compose"
 
 def command(
     foregrounds: Annotated[
-        Path, typer.Option(help="Refined masks, from `aligndiff mask`; they know their images.", rich_help_panel=FOLDERS)
+        Path,
+        typer.Option(help="Refined masks, from `aligndiff mask`; they know their images.", rich_help_panel=FOLDERS),
     ],
     base: Annotated[
         Path,
@@ -28,7 +29,9 @@ def command(
     out: flags.Out,
     support: Annotated[
         Path | None,
-        typer.Option(help="Real pairs to paste as well; they count with the inverted ones (D.3).", rich_help_panel=FOLDERS),
+        typer.Option(
+            help="Real pairs to paste as well; they count with the inverted ones (D.3).", rich_help_panel=FOLDERS
+        ),
     ] = None,
     output_format: Annotated[
         str, typer.Option("--format", help="voc, or coco (instances JSON).", rich_help_panel=FOLDERS)
@@ -38,7 +41,10 @@ def command(
         typer.Option(callback=flags.at_least(1), help="Scenes; a later run may ask for more.", rich_help_panel=METHOD),
     ] = 500,
     memory: Annotated[
-        int, typer.Option(callback=flags.at_least(1), help="Base images kept, class-balanced (3.5).", rich_help_panel=METHOD)
+        int,
+        typer.Option(
+            callback=flags.at_least(1), help="Base images kept, class-balanced (3.5).", rich_help_panel=METHOD
+        ),
     ] = 500,
     max_objects: Annotated[
         int, typer.Option(callback=flags.at_least(1), help="Objects per scene, from 1 (D.2).", rich_help_panel=METHOD)
@@ -48,14 +54,17 @@ def command(
     inverted_share: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Share of objects that are inverted or real; the rest has plain prompts (D.3).",
+            min=0,
+            max=1,
+            help="Share of objects that are inverted or real; the rest has plain prompts (D.3).",
             rich_help_panel=METHOD,
         ),
     ] = 0.5,
     min_area: Annotated[
         int,
         typer.Option(
-            callback=flags.at_least(1), help="Pixels of an object that must stay visible for a COCO instance.",
+            callback=flags.at_least(1),
+            help="Pixels of an object that must stay visible for a COCO instance.",
             rich_help_panel=METHOD,
         ),
     ] = 16,
@@ -66,8 +75,8 @@ def command(
 ) -> None:
     """Paste the objects onto base images ([bold]masks/ + base/ → scenes/[/]).
 
-    Copy-paste as the paper's D.2: a class-balanced memory of base images, 1 to 3 objects each, random scale and place, no
-    rotation, colour change or blending. The base image keeps its own labels around the objects.
+    Copy-paste as the paper's D.2: a class-balanced memory of base images, 1 to 3 objects each, random scale and place,
+    no rotation, colour change or blending. The base image keeps its own labels around the objects.
 
     [dim]aligndiff compose --foregrounds masks/ --base base/ --out scenes/[/]
     """
@@ -77,10 +86,20 @@ def command(
 
         return ComposeStage(
             ComposeOptions(
-                foregrounds=foregrounds, base=base, out=out, support=support, format=output_format, count=count,
-                memory=memory, max_objects=max_objects, scale_low=scale_low, scale_high=scale_high,
-                inverted_share=inverted_share, min_area=min_area, seed=seed,
+                foregrounds=foregrounds,
+                base=base,
+                out=out,
+                support=support,
+                format=output_format,
+                count=count,
+                memory=memory,
+                max_objects=max_objects,
+                scale_low=scale_low,
+                scale_high=scale_high,
+                inverted_share=inverted_share,
+                min_area=min_area,
+                seed=seed,
             )
-        )  # fmt: skip
+        )
 
     run(stage, force=force, quiet=quiet)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from aligndiff_cli.errors import UsageError
+
 FOLDERS = "Inputs and outputs"
 METHOD = "Method (the paper's settings)"
 MODEL = "Model and device"
@@ -85,24 +87,40 @@ SegmenterName = Annotated[
     str | None,
     typer.Option(
         "--segmenter",
-        help="hsnet (trained), ssp (training-free) or prototype (the plainest). [the bundled one's default]",
+        help="hsnet (trained), ssp (training-free) or prototype (the plainest).",
+        show_default="the bundled one's default",
         rich_help_panel=METHOD,
     ),
 ]
 SegmenterWeights = Annotated[
     Path | None,
-    typer.Option(help="Folder of a trained segmenter. [the bundled emoji one]", rich_help_panel=MODEL),
+    typer.Option(help="Folder of a trained segmenter.", show_default="the bundled emoji one", rich_help_panel=MODEL),
 ]
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="ResNet of a training-free segmenter: a folder or hub id, e.g. microsoft/resnet-50. [the bundled one]",
+        help="ResNet of a training-free segmenter: a folder or hub id, e.g. microsoft/resnet-50.",
+        show_default="the bundled one",
         rich_help_panel=MODEL,
     ),
 ]
 SegmenterSize = Annotated[
     int | None,
     typer.Option(
-        callback=at_least(32), help="Pixels at which the segmenter looks. [what its weights suggest]", rich_help_panel=MODEL
+        callback=at_least(32),
+        help="Pixels at which the segmenter looks.",
+        show_default="what its weights suggest",
+        rich_help_panel=MODEL,
     ),
 ]
+
+
+def needed(value: Path | None, flag: str, protocol: str) -> Path:
+    """The value of a flag that this protocol cannot do without.
+
+    Raises:
+        UsageError: it was not given.
+    """
+    if value is None:
+        raise UsageError(f"--protocol {protocol} needs {flag}", remedy="See: aligndiff evaluate --help")
+    return value

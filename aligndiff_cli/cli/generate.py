@@ -28,25 +28,37 @@ def command(
     inverted_share: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Share made from the inverted embeddings; the rest has plain prompts (D.3).",
+            min=0,
+            max=1,
+            help="Share made from the inverted embeddings; the rest has plain prompts (D.3).",
             rich_help_panel=METHOD,
         ),
     ] = 0.5,
     steps: Annotated[
         int | None,
         typer.Option(
-            callback=flags.at_least(1), help="Sampling steps. [50, or what the model suggests]", rich_help_panel=METHOD
+            callback=flags.at_least(1),
+            help="Sampling steps.",
+            show_default="50, or what the model suggests",
+            rich_help_panel=METHOD,
         ),
     ] = None,
     guidance: Annotated[
         float | None,
         typer.Option(
-            callback=flags.at_least(0), help="Guidance scale. [7.5, or what the model suggests]", rich_help_panel=METHOD
+            callback=flags.at_least(0),
+            help="Guidance scale.",
+            show_default="7.5, or what the model suggests",
+            rich_help_panel=METHOD,
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Sampler: ddim, ddpm, euler, dpm++ ... or any diffusers class. [the model's own]", rich_help_panel=METHOD),
+        typer.Option(
+            help="Sampler: ddim, ddpm, euler, dpm++ ... or any diffusers class.",
+            show_default="the model's own",
+            rich_help_panel=METHOD,
+        ),
     ] = None,
     template: Annotated[
         str, typer.Option(help="Prompt of the plain half.", rich_help_panel=METHOD)
@@ -54,12 +66,17 @@ def command(
     attention: Annotated[
         str | None,
         typer.Option(
-            help="Layers to read masks from, by map height, e.g. 16,32,64. [all but the lowest, or what the model suggests]",
+            help="Attention layers the masks are read from, as halvings of the latent's resolution. ",
+            show_default="0,1,2, or what the model suggests",
             rich_help_panel=METHOD,
         ),
     ] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels. [the model's own]", rich_help_panel=MODEL)] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels. [the model's own]", rich_help_panel=MODEL)] = None,
+    height: Annotated[
+        int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
+    ] = None,
     batch: Annotated[
         int, typer.Option(callback=flags.at_least(1), help="Images sampled at once.", rich_help_panel=MODEL)
     ] = 8,
@@ -73,8 +90,8 @@ def command(
 ) -> None:
     """Draw images of each class, with coarse masks from the cross-attention ([bold]bank/ → synth/[/]).
 
-    Half of the prompts carry an inverted embedding and half are plain by default (D.3). The coarse mask of an image is the
-    attention its pixels pay to the class's words, read in the same pass (Sec. 3.6).
+    Half of the prompts carry an inverted embedding and half are plain by default (D.3). The coarse mask of an image is
+    the attention its pixels pay to the class's words, read in the same pass (Sec. 3.6).
 
     [dim]aligndiff generate --bank bank/ --out synth/ --per-class 1000[/]
     """
@@ -84,10 +101,23 @@ def command(
 
         return GenerateStage(
             GenerateOptions(
-                bank=bank, out=out, per_class=per_class, inverted_share=inverted_share, steps=steps, guidance=guidance,
-                scheduler=scheduler, template=template, attention=attention, height=height, width=width, batch=batch,
-                model=model, dtype=dtype, device=device, seed=seed,
+                bank=bank,
+                out=out,
+                per_class=per_class,
+                inverted_share=inverted_share,
+                steps=steps,
+                guidance=guidance,
+                scheduler=scheduler,
+                template=template,
+                attention=attention,
+                height=height,
+                width=width,
+                batch=batch,
+                model=model,
+                dtype=dtype,
+                device=device,
+                seed=seed,
             )
-        )  # fmt: skip
+        )
 
     run(stage, force=force, quiet=quiet)

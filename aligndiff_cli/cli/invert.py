@@ -17,7 +17,9 @@ NAME = "invert"
 def command(
     images: Annotated[
         Path,
-        typer.Option(help="Support folder: IMAGES/<class>/<stem>.jpg|png with <stem>_mask.png.", rich_help_panel=FOLDERS),
+        typer.Option(
+            help="Support folder: IMAGES/<class>/<stem>.jpg|png with <stem>_mask.png.", rich_help_panel=FOLDERS
+        ),
     ],
     out: flags.Out,
     masks: Annotated[
@@ -27,11 +29,17 @@ def command(
     steps: Annotated[
         int | None,
         typer.Option(
-            callback=flags.at_least(1), help="Optimization steps. [500, or what the model suggests]", rich_help_panel=METHOD
+            callback=flags.at_least(1),
+            help="Optimization steps.",
+            show_default="500, or what the model suggests",
+            rich_help_panel=METHOD,
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--lr", help="AdamW's rate. [5e-4, or what the model suggests]", rich_help_panel=METHOD)
+        float | None,
+        typer.Option(
+            "--lr", help="AdamW's rate.", show_default="5e-4, or what the model suggests", rich_help_panel=METHOD
+        ),
     ] = None,
     background_weight: Annotated[
         float, typer.Option(callback=flags.at_least(0), help="λ of Eq. 3.", rich_help_panel=METHOD)
@@ -61,7 +69,9 @@ def command(
     vectors: Annotated[
         int, typer.Option(callback=flags.at_least(1), help="Vectors of one v*.", rich_help_panel=METHOD)
     ] = 1,
-    initializer: Annotated[str, typer.Option(help="Word whose embedding v* begins as.", rich_help_panel=METHOD)] = "good",
+    initializer: Annotated[
+        str, typer.Option(help="Word whose embedding v* begins as.", rich_help_panel=METHOD)
+    ] = "good",
     template: Annotated[
         str,
         typer.Option(
@@ -72,14 +82,19 @@ def command(
     batch: Annotated[
         int | None,
         typer.Option(
-            callback=flags.at_least(1), help="Noised samples per instance and pass. [4, or what the model suggests]",
+            callback=flags.at_least(1),
+            help="Noised samples per instance and pass.",
+            show_default="4, or what the model suggests",
             rich_help_panel=METHOD,
         ),
     ] = None,
     accumulation: Annotated[
         int | None,
         typer.Option(
-            callback=flags.at_least(1), help="Passes per step. [2, or what the model suggests]", rich_help_panel=METHOD
+            callback=flags.at_least(1),
+            help="Passes per step.",
+            show_default="2, or what the model suggests",
+            rich_help_panel=METHOD,
         ),
     ] = None,
     flip: Annotated[
@@ -106,8 +121,8 @@ def command(
 ) -> None:
     """Learn an embedding v* for each image-mask pair ([bold]support/ → bank/[/]).
 
-    Normalized masked textual inversion (the paper's Eq. 3): only v* is trained, so that "a photo of a v* CLASS" draws that
-    object. Each embedding is one file that diffusers' load_textual_inversion reads as it is.
+    Normalized masked textual inversion (the paper's Eq. 3): only v* is trained, so that "a photo of a v* CLASS" draws
+    that object. Each embedding is one file that diffusers' load_textual_inversion reads as it is.
 
     [dim]aligndiff invert --images support/ --out bank/[/]
     """
@@ -117,11 +132,28 @@ def command(
 
         return InvertStage(
             InvertOptions(
-                images=images, masks=masks, out=out, steps=steps, learning_rate=learning_rate,
-                background_weight=background_weight, loss=loss, insertion=insertion, per=per, vectors=vectors,
-                initializer=initializer, template=template, batch=batch, accumulation=accumulation, flip=flip,
-                instances=instances, preview=preview, model=model, dtype=dtype, device=device, seed=seed,
+                images=images,
+                masks=masks,
+                out=out,
+                steps=steps,
+                learning_rate=learning_rate,
+                background_weight=background_weight,
+                loss=loss,
+                insertion=insertion,
+                per=per,
+                vectors=vectors,
+                initializer=initializer,
+                template=template,
+                batch=batch,
+                accumulation=accumulation,
+                flip=flip,
+                instances=instances,
+                preview=preview,
+                model=model,
+                dtype=dtype,
+                device=device,
+                seed=seed,
             )
-        )  # fmt: skip
+        )
 
     run(stage, force=force, quiet=quiet)

@@ -15,8 +15,8 @@ Turn a handful of image-mask pairs of a new class into hundreds that train segme
 
 The stages are run in this order, each reading folders and writing one:
 
-[bold]support/[/] → [cyan]invert[/] → bank/ → [cyan]generate[/] → synth/ → [cyan]mask[/] → masks/ → [cyan]compose[/] → scenes/
-→ [cyan]evaluate[/] → results/
+support/ → [cyan]invert[/] → bank/ → [cyan]generate[/] → synth/ → [cyan]mask[/] → masks/
+→ [cyan]compose[/] → scenes/ → [cyan]evaluate[/] → results/
 
 Any stage can be stopped and run again: finished work is kept. `aligndiff STAGE --help` explains a stage.
 """

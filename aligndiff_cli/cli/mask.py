@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aligndiff_cli.cli import flags
-from aligndiff_cli.cli.flags import FOLDERS, METHOD, MODEL
+from aligndiff_cli.cli.flags import FOLDERS, METHOD
 from aligndiff_cli.cli.session import run
 
 NAME = "mask"
@@ -16,7 +16,8 @@ NAME = "mask"
 
 def command(
     images: Annotated[
-        Path, typer.Option(help="Synthetic images and coarse masks, from `aligndiff generate`.", rich_help_panel=FOLDERS)
+        Path,
+        typer.Option(help="Synthetic images and coarse masks, from `aligndiff generate`.", rich_help_panel=FOLDERS),
     ],
     support: Annotated[
         Path, typer.Option(help="Support folder with the real pairs of the same classes.", rich_help_panel=FOLDERS)
@@ -31,7 +32,8 @@ def command(
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
     consensus_iou: Annotated[
-        float, typer.Option(min=0, max=1, help="α of Algorithm 1: agreement that makes a pair good.", rich_help_panel=METHOD)
+        float,
+        typer.Option(min=0, max=1, help="α of Algorithm 1: agreement that makes a pair good.", rich_help_panel=METHOD),
     ] = 0.8,
     keep: Annotated[
         str,
@@ -58,23 +60,31 @@ def command(
 ) -> None:
     """Refine the coarse masks with a few-shot segmenter ([bold]synth/ + support/ → masks/[/]).
 
-    Semi-supervised mask generation (the paper's Algorithm 1): the segmenter, shown the real pairs, predicts each synthetic
-    image; where it agrees with the coarse mask the pair joins the good ones; shown all the good ones, it predicts the rest.
-    Nothing is trained.
+    Semi-supervised mask generation (the paper's Algorithm 1): the segmenter, shown the real pairs, predicts each
+    synthetic image; where it agrees with the coarse mask the pair joins the good ones; shown all the good ones, it
+    predicts the rest. Nothing is trained.
 
     [dim]aligndiff mask --images synth/ --support support/ --out masks/[/]
     """
 
     def stage():  # type: ignore[no-untyped-def]
+        from aligndiff_cli.stages.common import SegmenterChoice
         from aligndiff_cli.stages.mask import MaskOptions, MaskStage
 
         return MaskStage(
             MaskOptions(
-                images=images, support=support, support_masks=support_masks, out=out, segmenter=segmenter,
-                segmenter_weights=segmenter_weights, backbone=backbone, segmenter_size=segmenter_size,
-                consensus_iou=consensus_iou, keep=keep, attention_threshold=attention_threshold,
-                max_supports=max_supports, device=device, seed=seed,
+                images=images,
+                support=support,
+                support_masks=support_masks,
+                out=out,
+                segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                consensus_iou=consensus_iou,
+                keep=keep,
+                attention_threshold=attention_threshold,
+                max_supports=max_supports,
+                device=device,
+                seed=seed,
             )
-        )  # fmt: skip
+        )
 
     run(stage, force=force, quiet=quiet)

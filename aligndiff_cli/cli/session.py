@@ -55,6 +55,8 @@ def run(make_stage: Callable[[], Stage], *, force: bool, quiet: bool) -> None:
         from aligndiff_cli.stages.runner import run_stage
 
         stage = make_stage()
+        for note in () if quiet else stage.notes:
+            console.print(f"[dim]{escape(note)}[/]")
         with bar(quiet) as progress:
             outcome = run_stage(stage, progress, force=force)
         report(stage.out, outcome, quiet)

@@ -25,7 +25,9 @@ def command(
 
         from aligndiff_cli.stages.status import look
 
-        table = Table("folder", "stage", "done", "missing", "changed", "failed", "remarks", box=None, header_style="bold")
+        table = Table(
+            "folder", "stage", "done", "missing", "changed", "failed", "remarks", box=None, header_style="bold"
+        )
         states = [look(folder) for folder in folders]
         for state in states:
             counts = (state.done, len(state.missing), len(state.changed), state.failed)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
+import torch
+
+import aligndiff_cli
 from aligndiff_cli import __version__
+from aligndiff_cli.errors import UsageError
+from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
 
 T = TypeVar("T")
 NEEDED = ("torch", "diffusers", "transformers", "pillow", "numpy")
@@ -29,3 +36,47 @@ def chunks(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+POCKET = "pocket"
+"""The name by which users and run files mean the bundled model, wherever it is installed."""
+POCKET_FOLDER = Path(aligndiff_cli.__file__).parent / "pocket" / "model"
+POCKET_NOTE = (
+    "Using the bundled pocket model, which draws 64 x 64 emoji. For photographs pass --model, "
+    "e.g. stable-diffusion-v1-5/stable-diffusion-v1-5, or set ALIGNDIFF_MODEL."
+)
+BUNDLED_SEGMENTER = "hsnet"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def model_folder(name: str) -> str | Path:
+    """Where to load a model from: the bundled folder for "pocket", else the name itself."""
+    return POCKET_FOLDER if name == POCKET else name
+
+
+def parse_dtype(name: str | None) -> torch.dtype | None:
+    """A precision by name, None for what suits the device.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if name is None:
+        return None
+    if name not in DTYPES:
+        raise UsageError(f"--dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
+    return DTYPES[name]
+
+
+@dataclass(frozen=True)
+class SegmenterChoice:
+    """Which few-shot segmenter to use; None leaves a part to the bundled one."""
+
+    name: str | None
+    weights: Path | None
+    backbone: str | None
+    size: int | None
+
+    def load(self, device: str) -> Segmenter:
+        """Load it."""
+        name = self.name or (BUNDLED_SEGMENTER if self.backbone is None else "ssp")
+        return load_segmenter(name, weights=self.weights, backbone=self.backbone, size=self.size, device=device)

@@ -2,7 +2,8 @@
 
 A stage divides its plan into *groups*, each run as one batch. Groups are fixed by the plan alone, never by what happens
 to be left to do: a batch that a crash cut short is computed again whole, and only its missing items are committed. So a
-resumed run gives the bytes of an uninterrupted one, although the last bits of a batched product depend on its neighbours.
+resumed run gives the bytes of an uninterrupted one, although the last bits of a batched product depend on what else is
+in the batch.
 """
 
 from __future__ import annotations
@@ -40,11 +41,18 @@ class Item:
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage made for one item: files already written (relative to the folder) and figures measured."""
+    """What a stage made for one item.
+
+    Attributes:
+        files: already written, relative to the folder.
+        measured: figures taken on the way.
+        problems: inputs of the item that had to be left out.
+    """
 
     item: Item
     files: Sequence[str]
     measured: Mapping[str, Any] = field(default_factory=dict)
+    problems: Sequence[InputError] = ()
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,11 @@ class Progress(Protocol):
 
 
 class Stage(Protocol):
-    """What the runner needs of a stage."""
+    """What the runner needs of a stage; ``notes`` are lines the user should read before it starts."""
 
     out: Path
     unit: str
+    notes: Sequence[str]
 
     def describe(self) -> RunFile: ...
     def plan(self) -> Plan: ...
@@ -152,16 +161,22 @@ def _run_group(
 ) -> tuple[int, list[AligndiffError]]:
     """Run one group and commit its missing items; a bad input ends the group, not the run."""
     done = 0
+    problems: list[AligndiffError] = []
     try:
         for result in stage.run(group, progress.advance):
+            problems += result.problems
             if result.item.id in missing:
                 record = to_record(stage.out, result)
                 manifest.commit(record)
                 records[record.id] = record
                 done += 1
     except InputError as error:
-        return done, [error]
-    return done, []
+        if len(missing) - done > 1:
+            error = InputError(
+                f"{error.what} (so {len(missing) - done} items were not made)", error.where, error.remedy
+            )
+        problems.append(error)
+    return done, problems
 
 
 def to_record(folder: Path, made: Made) -> Record:
@@ -241,7 +256,11 @@ def write_failures(folder: Path, problems: Sequence[AligndiffError]) -> None:
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def options_dict(options: Any, *, extends: Sequence[str] = ()) -> dict[str, Any]:
-    """An Options dataclass as plain data; ``extends`` are the ones that only add items, and so may change."""
+def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:
+    """An Options dataclass as plain data, less the fields that do not decide the bytes of an item.
+
+    These are the folders (their contents are compared by digest), the device, the seed (recorded apart), and those that
+    only add items.
+    """
     plain = {key: (str(value) if isinstance(value, Path) else value) for key, value in asdict(options).items()}
-    return {key: value for key, value in plain.items() if key not in extends}
+    return {key: value for key, value in plain.items() if key not in without}

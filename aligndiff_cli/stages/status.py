@@ -42,7 +42,9 @@ def look(folder: Path) -> FolderState:
     run = read_run(folder)
     if run is None:
         raise FolderError(
-            f"holds no {layout.RUN}, so no stage made it", folder, "Name folders given to --out, such as bank/ or masks/"
+            f"holds no {layout.RUN}, so no stage made it",
+            folder,
+            "Name folders given to --out, such as bank/ or masks/",
         )
     missing: list[str] = []
     changed: list[str] = []
@@ -61,9 +63,7 @@ def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
     """The record's outputs that are gone, and those that have changed."""
     paths = {name: contained(folder, name) for name in record.outputs}
     gone = [name for name, path in paths.items() if not path.exists()]
-    other = [
-        name for name, path in paths.items() if name not in gone and file_digest(path) != record.outputs[name]
-    ]
+    other = [name for name, path in paths.items() if name not in gone and file_digest(path) != record.outputs[name]]
     return gone, other
 
 

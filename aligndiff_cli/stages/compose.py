@@ -1,0 +1,310 @@
+"""Paste synthetic objects onto base images (paper 3.5, D.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aligndiff_cli.disk import coco, layout, voc
+from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import read_image, read_mask, write_png
+from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.disk.support import scan_support
+from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.method.composition import Cutout, Placement, cut_out, paste, sample_layout
+from aligndiff_cli.method.memory import class_balanced_subset
+from aligndiff_cli.method.prompts import class_words
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.report.sheets import scene_sheet
+from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.stages.samples import TEXT, read_samples
+
+FORMATS = ("voc", "coco")
+INSTANCES = "annotations/instances_train.json"
+PARTS = "annotations/scenes"
+SHOWN = 12
+"""Scenes on the contact sheet."""
+
+
+@dataclass(frozen=True)
+class ComposeOptions:
+    """What `aligndiff compose` was asked for."""
+
+    foregrounds: Path
+    base: Path
+    out: Path
+    support: Path | None
+    format: str
+    count: int
+    memory: int
+    max_objects: int
+    scale_low: float
+    scale_high: float
+    inverted_share: float
+    min_area: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """An object that may be pasted: its picture, its mask, and what both hashed to when the run was planned."""
+
+    id: str
+    image: Path
+    mask: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The objects of one class: the inverted and real ones first, then the plain ones (D.3)."""
+
+    cls: str
+    class_id: int
+    guided: Sequence[Foreground]
+    plain: Sequence[Foreground]
+
+    def __getitem__(self, index: int) -> Foreground:
+        return self.guided[index] if index < len(self.guided) else self.plain[index - len(self.guided)]
+
+
+class ComposeStage:
+    """masks/ + base/ -> scenes/."""
+
+    unit = "scenes"
+    notes: Sequence[str] = ()
+
+    def __init__(self, options: ComposeOptions) -> None:
+        if options.format not in FORMATS:
+            raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {options.format!r}")
+        if not 0 < options.scale_low <= options.scale_high:
+            raise UsageError(
+                f"expected 0 < --scale-low <= --scale-high, got {options.scale_low} and {options.scale_high}"
+            )
+        self.options = options
+        self.out = options.out
+        self._base = voc.open_voc(options.base)
+        self._problems: list[InputError] = []
+
+    def describe(self) -> RunFile:
+        """How this run will make its scenes."""
+        o = self.options
+        inputs = {"foregrounds": o.foregrounds, "base": o.base} | ({"support": o.support} if o.support else {})
+        return RunFile(
+            "compose",
+            options_dict(o, without=("foregrounds", "base", "out", "support", "count", "seed")),
+            o.seed,
+            {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
+            {},
+            versions(),
+        )
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Names of the scenes' classes, line i being class i: the base's own, then the new ones."""
+        names = list(self._base.classes or [])
+        if self._base.classes is None:
+            highest = max((max(self._present(stem), default=0) for stem in self._base.stems), default=0)
+            names = [f"class {number}" for number in range(1, highest + 1)]
+        known = {class_words(name) for name in names}
+        names += sorted({class_words(cls) for cls in self._by_class} - known)
+        if len(names) >= voc.IGNORE:
+            raise FolderError(f"expected at most 254 classes in all, got {len(names)}", self.options.base)
+        return names
+
+    @cached_property
+    def _by_class(self) -> dict[str, tuple[list[Foreground], list[Foreground]]]:
+        """Class -> (inverted and real, plain) objects; samples whose mask came out empty are left out."""
+        pools: dict[str, tuple[list[Foreground], list[Foreground]]] = {}
+        for sample in read_samples(self.options.foregrounds):
+            if sample.measured["area"] > 0:
+                kinds = pools.setdefault(sample.cls, ([], []))
+                self._add(kinds[sample.kind == TEXT], sample.id, sample.image, sample.mask)
+        if self.options.support is not None:
+            scan = scan_support(self.options.support)
+            self._problems += scan.problems
+            for pair in scan.pairs:
+                self._add(
+                    pools.setdefault(pair.cls, ([], []))[0], f"real/{pair.cls}/{pair.stem}", pair.image, pair.mask
+                )
+        if not pools:
+            raise FolderError("every mask is empty, so there is nothing to paste", self.options.foregrounds)
+        return pools
+
+    def _add(self, pool: list[Foreground], item_id: str, image: Path, mask: Path) -> None:
+        """Add one object to a pool, unless a file of it is missing."""
+        try:
+            digest = joint_digest({"image": file_digest(image), "mask": file_digest(mask)})
+        except InputError as error:
+            self._problems.append(error)
+        else:
+            pool.append(Foreground(item_id, image, mask, digest))
+
+    @cached_property
+    def pools(self) -> list[Pool]:
+        """The objects by class, in alphabetical order."""
+        ids = {class_words(name): number for number, name in enumerate(self.class_names, start=1)}
+        return [Pool(cls, ids[class_words(cls)], *kinds) for cls, kinds in sorted(self._by_class.items())]
+
+    @cache  # noqa: B019  one stage object per process
+    def _present(self, stem: str) -> frozenset[int]:
+        try:
+            self._base.picture(stem)
+            return frozenset(self._base.present(stem))
+        except InputError as error:
+            self._problems.append(error)
+            return frozenset()
+
+    @cached_property
+    def memory(self) -> list[str]:
+        """The base memory: stems of a class-balanced subset of the base images.
+
+        Images that show a class being pasted are no base images (D.3 keeps every pixel of a novel class out of them).
+
+        Raises:
+            FolderError: no image can be used.
+        """
+        stems = self._base.stems
+        novel = {pool.class_id for pool in self.pools}
+        present = [self._present(stem) for stem in stems]
+        shown = [frozenset() if classes & novel else classes for classes in present]
+        rng = np.random.default_rng(item_seed(self.options.seed, "base memory"))
+        chosen = [stems[index] for index in class_balanced_subset(shown, rng, self.options.memory)]
+        usable = [stem for stem in chosen if self._loads(stem)]
+        if not usable:
+            raise FolderError(
+                "no base image shows a labelled class, and none of those being pasted",
+                self.options.base,
+                "Check its label maps and classes.txt",
+            )
+        return usable
+
+    def _loads(self, stem: str) -> bool:
+        """Whether a base image can be used; if not, it is named once, not in every scene."""
+        try:
+            self._base.load(stem)
+        except InputError as error:
+            self._problems.append(error)
+            return False
+        return True
+
+    def plan(self) -> Plan:
+        """Every scene with what goes where, drawn from its own seed."""
+        items = [[self._draw(f"scene-{number:06d}")] for number in range(self.options.count)]
+        return Plan(items, self._problems)
+
+    def _draw(self, item_id: str) -> Item:
+        o = self.options
+        rng = np.random.default_rng(item_seed(o.seed, item_id))
+        stem = self.memory[int(rng.integers(len(self.memory)))]
+        placements = sample_layout(
+            rng,
+            [(len(pool.guided), len(pool.plain)) for pool in self.pools],
+            inverted_share=o.inverted_share,
+            n_max=o.max_objects,
+            scale_range=(o.scale_low, o.scale_high),
+        )
+        inputs = {f"base/{stem}": self._base_digest(stem)}
+        objects: list[dict[str, Any]] = []
+        for placement in placements:
+            foreground = self.pools[placement.class_index][placement.sample_index]
+            inputs[foreground.id] = foreground.digest
+            objects.append(
+                {"sample": foreground.id, "scale": placement.scale, "place": [placement.top, placement.left]}
+            )
+        return Item(item_id, "", inputs, {"base": stem, "objects": objects})
+
+    @cache  # noqa: B019
+    def _base_digest(self, stem: str) -> str:
+        paths = {"picture": self._base.picture(stem), "labels": self._base.label_map(stem)}
+        return joint_digest({name: file_digest(path) for name, path in paths.items()})
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[Pool, Foreground]]:
+        return {f.id: (pool, f) for pool in self.pools for f in (*pool.guided, *pool.plain)}
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def _cutout(self, foreground_id: str) -> Cutout:
+        pool, foreground = self._found[foreground_id]
+        return cut_out(read_image(foreground.image), read_mask(foreground.mask), pool.class_id, foreground_id)
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Scenes."""
+        return len(group)
+
+    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+        """Compose and write one scene."""
+        for item in group:
+            image, labels = self._base.load(item.parameters["base"])
+            objects = [
+                (self._cutout(o["sample"]), Placement(0, 0, o["scale"], *o["place"]))
+                for o in item.parameters["objects"]
+            ]
+            scene = paste(image, labels, objects)
+            files, measured = self._write(item.id, scene.image, scene.labels, scene.visible, objects)
+            yield Made(item, files, {**measured, "hidden": len(scene.hidden), "objects": len(objects)})
+            advance(1, item.id)
+
+    def _write(
+        self,
+        stem: str,
+        image: np.ndarray,
+        labels: np.ndarray,
+        visible: Sequence[np.ndarray],
+        objects: Sequence[tuple[Cutout, Placement]],
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Write one scene in the chosen format; what the COCO file needs of it goes into its record."""
+        picture, label_map = voc.write_item(self.out, stem, image, labels)
+        files = [path.relative_to(self.out).as_posix() for path in (picture, label_map)]
+        if self.options.format == "voc":
+            return files, {}
+        regions = [(cutout.class_id, mask) for (cutout, _), mask in zip(objects, visible, strict=True)]
+        found, dropped = coco.scene_annotations(labels, regions, self.options.min_area)
+        height, width = labels.shape
+        part = {"file_name": f"{stem}.jpg", "height": height, "width": width, "annotations": found}
+        files.append(f"{PARTS}/{stem}.json")
+        write_text(self.out / files[-1], json.dumps(part))
+        return files, {"instances": len(found), "dropped": dropped}
+
+    def _parts(self, stems: Sequence[str]) -> Iterator[coco.CocoScene]:
+        """What the COCO file is assembled from, one scene at a time."""
+        for stem in stems:
+            yield coco.CocoScene(**json.loads((self.out / PARTS / f"{stem}.json").read_text()))
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """Write the lists that make the folder a data set, and a contact sheet."""
+        stems = sorted(records)
+        voc.write_classes(self.out, self.class_names)
+        voc.write_split(self.out, "train", stems)
+        if self.options.format == "coco":
+            coco.write_coco(self.out / INSTANCES, lambda: self._parts(stems), self.class_names)
+        path = self.out / layout.PICTURES / "scenes.png"
+        shown = [
+            (read_image(self.out / voc.PICTURES / f"{s}.jpg"), voc.read_label_map(self.out / voc.LABELS / f"{s}.png"))
+            for s in stems[:SHOWN]
+        ]
+        write_png(path, scene_sheet(shown, self.class_names))
+        used: dict[str, int] = {}
+        for record in records.values():
+            for o in record.parameters["objects"]:
+                cls = self._found[o["sample"]][0].cls
+                used[cls] = used.get(cls, 0) + 1
+        rows = [
+            [pool.cls, str(len(pool.guided)), str(len(pool.plain)), str(used.get(pool.cls, 0))] for pool in self.pools
+        ]
+        hidden = sum(record.measured["hidden"] for record in records.values())
+        rows.append(["hidden behind others", "", "", str(hidden)])
+        if self.options.format == "coco":
+            dropped = sum(record.measured["dropped"] for record in records.values())
+            rows.append([f"dropped, under {self.options.min_area} pixels", "", "", str(dropped)])
+        following = f"train on {self.out} (VOC layout), or: aligndiff evaluate --help"
+        return Summary(["class", "inverted or real", "plain", "pasted"], rows, [path], following)

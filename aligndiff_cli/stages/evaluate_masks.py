@@ -1,0 +1,98 @@
+"""Protocol ``masks``: how good the masks of one folder are, taken those of another for true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.errors import InputError
+from aligndiff_cli.evaluation.masks import MatchedMasks, match_masks, score_masks
+from aligndiff_cli.evaluation.metrics import Counts, total
+from aligndiff_cli.evaluation.tables import masks_document, masks_markdown
+from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
+
+
+@dataclass(frozen=True)
+class MasksOptions:
+    """What `aligndiff evaluate --protocol masks` was asked for."""
+
+    predictions: Path
+    truth: Path
+    threshold: float | None
+    out: Path
+    seed: int
+
+
+class MasksStage:
+    """Two mask folders -> results/."""
+
+    unit = "masks"
+    notes: Sequence[str] = ()
+
+    def __init__(self, options: MasksOptions) -> None:
+        self.options = options
+        self.out = options.out
+
+    @cached_property
+    def matched(self) -> MatchedMasks:
+        """Which files are compared."""
+        return match_masks(_masks_of(self.options.predictions), _masks_of(self.options.truth))
+
+    def describe(self) -> RunFile:
+        """How this run compares."""
+        o = self.options
+        inputs = {"predictions": relative_to_folder(o.predictions, o.out), "truth": relative_to_folder(o.truth, o.out)}
+        return RunFile("evaluate", {"protocol": "masks", "threshold": o.threshold}, o.seed, inputs, {}, versions())
+
+    def plan(self) -> Plan:
+        """One item per class."""
+        problems = [
+            InputError("has no prediction", self.options.truth / f"{name}.png", "It is counted, and not scored")
+            for name in self.matched.missing
+        ]
+        groups = []
+        for cls, pairs in self.matched.classes.items():
+            predicted = {pair.name: file_digest(pair.prediction) for pair in pairs}
+            true = {pair.name: file_digest(pair.truth) for pair in pairs}
+            inputs = {"set of predictions": joint_digest(predicted), "set of true masks": joint_digest(true)}
+            groups.append([Item(cls, cls, inputs)])
+        return Plan(groups, problems)
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Masks."""
+        return sum(len(self.matched.classes[item.cls]) for item in group)
+
+    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+        """Count the overlaps of one class."""
+        for item in group:
+            pairs = self.matched.classes[item.cls]
+            scored = score_masks(item.cls, pairs, self.options.threshold)
+            unusable = [str(problem) for problem in scored.problems]
+            name = write_part(self.out, item.cls, {"counts": scored.counts.to_json(), "unusable": unusable})
+            advance(len(pairs), item.cls)
+            yield Made(item, [name], {"iou": scored.counts.iou(item.cls)}, scored.problems)
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """Sum up, and write the tables."""
+        parts = read_parts(self.out, records.values())
+        counts = total(Counts.from_json(part["counts"]) for part in parts.values())
+        unusable = [reason for part in parts.values() for reason in part["unusable"]]
+        document = masks_document(counts, self.matched, unusable)
+        markdown = masks_markdown(document)
+        write_results(self.out, "Mask quality", document, markdown)
+        head, *rows = markdown_rows(markdown)
+        return Summary(head, rows, [self.out / layout.REPORT])
+
+
+def _masks_of(folder: Path) -> Path:
+    """The masks inside the output of `aligndiff mask`; any other folder as it is."""
+    inside = folder / layout.MASKS
+    return inside if (folder / layout.RUN).is_file() and inside.is_dir() else folder

@@ -1,0 +1,229 @@
+"""Draw images of each class, and their coarse masks from the same pass (paper 3.6, D.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from aligndiff_cli.disk import bank, layout
+from aligndiff_cli.disk.images import read_image, read_soft, write_png
+from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
+from aligndiff_cli.errors import FolderError, ModelError, UsageError
+from aligndiff_cli.method.attention import quantise
+from aligndiff_cli.method.prompts import Prompt, class_words
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
+from aligndiff_cli.report.sheets import generation_sheet
+from aligndiff_cli.stages.common import chunks, model_folder, parse_dtype, versions
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.stages.samples import INVERTED, TEXT
+
+SHOWN = 8
+"""Images of each kind on a contact sheet."""
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """What `aligndiff generate` was asked for; None leaves a setting to the model."""
+
+    bank: Path
+    out: Path
+    per_class: int
+    inverted_share: float
+    steps: int | None
+    guidance: float | None
+    scheduler: str | None
+    template: str
+    attention: str | None
+    height: int | None
+    width: int | None
+    batch: int
+    model: str | None
+    dtype: str | None
+    device: str
+    seed: int
+
+
+class GenerateStage:
+    """bank/ -> synth/images/<class>/<id>.png and synth/coarse/<class>/<id>.png."""
+
+    unit = "images"
+    notes: Sequence[str] = ()
+
+    def __init__(self, options: GenerateOptions) -> None:
+        self.options = options
+        self.out = options.out
+        self.bank_run = require_run(options.bank, "invert", "--bank")
+        self._source = options.model or self.bank_run.models["diffusion"]["source"]
+        self._levels = parse_levels(options.attention)
+
+    @cached_property
+    def model(self) -> DiffusionModel:
+        """The diffusion model, checked to be the one the bank was made with.
+
+        Raises:
+            ModelError: it is another one.
+        """
+        model = load_diffusion(
+            model_folder(self._source), device=self.options.device, dtype=parse_dtype(self.options.dtype)
+        )
+        made_with = self.bank_run.models["diffusion"]
+        if model.fingerprint != made_with["fingerprint"]:
+            raise ModelError(
+                f"expected the model of the bank ({made_with['source']}), got another ({self._source})",
+                self.options.bank,
+                "Embeddings only mean something to the model they were learnt with: pass it with --model, "
+                "or run `aligndiff invert` again with this one",
+            )
+        return model
+
+    @cached_property
+    def sample_options(self) -> SampleOptions:
+        """The sampling settings, with the model's own values filled in."""
+        o, d = self.options, self.model.defaults
+        return SampleOptions(
+            height=o.height or self.model.image_size[0],
+            width=o.width or self.model.image_size[1],
+            steps=o.steps or d.steps,
+            guidance=d.guidance if o.guidance is None else o.guidance,
+            scheduler=o.scheduler or d.scheduler,
+            attention_levels=self._levels or d.attention_levels,
+        )
+
+    def describe(self) -> RunFile:
+        """How this run will make its images."""
+        o, s = self.options, self.sample_options
+        resolved = replace(
+            o,
+            steps=s.steps,
+            guidance=s.guidance,
+            scheduler=s.scheduler,
+            attention=",".join(map(str, s.attention_levels or ())),
+            height=s.height,
+            width=s.width,
+        )
+        skip = ("bank", "out", "per_class", "inverted_share", "model", "device", "seed")
+        return RunFile(
+            "generate",
+            options_dict(resolved, without=skip),
+            o.seed,
+            {"bank": relative_to_folder(o.bank, o.out)},
+            {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},
+            versions(),
+        )
+
+    def plan(self) -> Plan:
+        """Every image of every class of the bank, a batch never mixing classes or kinds.
+
+        Raises:
+            FolderError: the bank is empty.
+        """
+        records = read_records(self.options.bank)
+        if not records:
+            raise FolderError("the bank holds no embedding", self.options.bank, "Run `aligndiff invert` first")
+        self._banked = {record.id: record for record in records.values()}
+        groups: list[Sequence[Item]] = []
+        for cls in sorted({record.cls for record in records.values()}):
+            own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
+            groups += list(chunks(self._inverted(cls, own), self.options.batch))
+            groups += list(chunks(self._plain(cls), self.options.batch))
+        return Plan(groups)
+
+    def _counts(self) -> tuple[int, int]:
+        inverted = round(self.options.per_class * self.options.inverted_share)
+        return inverted, self.options.per_class - inverted
+
+    def _inverted(self, cls: str, records: Sequence[Record]) -> Iterator[Item]:
+        """Items with v*: the embeddings of a class take turns."""
+        for n in range(self._counts()[0]):
+            record = records[n % len(records)]
+            (name, digest), *_ = ((k, v) for k, v in record.outputs.items() if k.endswith(bank.SUFFIX))
+            parameters = {"kind": INVERTED, "embedding": record.id}
+            yield Item(f"{cls}/{INVERTED}-{n:04d}", cls, {name: digest}, parameters)
+
+    def _plain(self, cls: str) -> Iterator[Item]:
+        for n in range(self._counts()[1]):
+            yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT})
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Images."""
+        return len(group)
+
+    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+        """Sample one batch and write its images and coarse maps."""
+        prompts = [self._prompt(item) for item in group]
+        seeds = [item_seed(self.options.seed, item.id) for item in group]
+        images, coarse = sample(self.model, prompts, seeds, self.sample_options)
+        assert coarse is not None  # SampleOptions.capture is on
+        for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=True):
+            files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]
+            write_png(self.out / files[0], image)
+            write_png(self.out / files[1], quantise(soft))
+            told = replace(item, parameters={**item.parameters, "prompt": str(prompt), "seed": seed})
+            covered = float((soft >= self.model.defaults.mask_threshold).mean())
+            yield Made(told, files, {"coarse_area": round(covered, 4)})
+        advance(len(group), group[0].cls)
+
+    def _prompt(self, item: Item) -> Prompt:
+        words = class_words(item.cls)
+        if item.parameters["kind"] == TEXT:
+            return Prompt(self.options.template, words)
+        embedding = bank.read_embedding(contained(self.options.bank, next(iter(item.inputs))))
+        if embedding.vectors.shape[1] != self.model.embedding_dim:
+            raise ModelError(
+                f"expected an embedding of width {self.model.embedding_dim}, got {embedding.vectors.shape[1]}",
+                self.options.bank / next(iter(item.inputs)),
+                "It was learnt with another model",
+            )
+        insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
+        return Prompt(embedding.header["template"], words, embedding.vectors, insertion)  # type: ignore[arg-type]
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """A contact sheet and a line of the table for each class."""
+        rows, pictures = [], []
+        for cls in sorted({record.cls for record in records.values()}):
+            own = [record for record in records.values() if record.cls == cls]
+            kinds = {
+                kind: sorted((r for r in own if r.parameters["kind"] == kind), key=lambda r: r.id)
+                for kind in (INVERTED, TEXT)
+            }
+            shown = [
+                (
+                    read_image(self.out / layout.IMAGES / f"{r.id}.png"),
+                    read_soft(self.out / layout.COARSE / f"{r.id}.png"),
+                    r.id,
+                )
+                for chosen in kinds.values()
+                for r in chosen[:SHOWN]
+            ]
+            path = self.out / layout.PICTURES / f"{cls}.png"
+            write_png(path, generation_sheet(cls, shown))
+            pictures.append(path)
+            area = sum(r.measured["coarse_area"] for r in own) / len(own)
+            rows.append([cls, str(len(kinds[INVERTED])), str(len(kinds[TEXT])), f"{area:.0%}"])
+        following = f"aligndiff mask --images {self.out} --support {self._support()} --out masks/"
+        return Summary(["class", "inverted", "plain", "coarse mask covers"], rows, pictures, following)
+
+    def _support(self) -> str:
+        """The support folder the bank was made from, as the next command would name it."""
+        folder = self.bank_run.inputs.get("images")
+        return "support/" if folder is None else relative_to_folder(self.options.bank / folder, Path.cwd())
+
+
+def parse_levels(text: str | None) -> tuple[int, ...] | None:
+    """``"0,1,2"`` -> (0, 1, 2).
+
+    Raises:
+        UsageError: not a list of numbers from 0.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--attention: expected numbers such as 0,1,2, got {text!r}")
+    return tuple(sorted({int(part) for part in parts}))

@@ -1,0 +1,215 @@
+"""Learn an embedding for each image-mask pair: normalized masked textual inversion (paper 3.4, Eq. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from aligndiff_cli.disk import bank, layout
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.disk.support import Pair, load_pair, scan_support
+from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.method.framing import object_window
+from aligndiff_cli.method.prompts import Prompt, class_words
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
+from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
+from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
+from aligndiff_cli.report.sheets import inversion_sheet
+from aligndiff_cli.stages.common import POCKET, POCKET_NOTE, chunks, model_folder, parse_dtype, versions
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+
+PER = ("instance", "class")
+
+
+@dataclass(frozen=True)
+class InvertOptions:
+    """What `aligndiff invert` was asked for; None leaves a setting to the model."""
+
+    images: Path
+    masks: Path | None
+    out: Path
+    steps: int | None
+    learning_rate: float | None
+    background_weight: float
+    loss: str
+    insertion: str
+    per: str
+    vectors: int
+    initializer: str
+    template: str
+    batch: int | None
+    accumulation: int | None
+    flip: float
+    instances: int
+    preview: int
+    model: str | None
+    dtype: str | None
+    device: str
+    seed: int
+
+
+class InvertStage:
+    """support/ -> bank/<class>/<stem>.safetensors."""
+
+    unit = "steps"
+
+    def __init__(self, options: InvertOptions) -> None:
+        if options.per not in PER:
+            raise UsageError(f"--per: expected one of {', '.join(PER)}, got {options.per!r}")
+        self.options = options
+        self.out = options.out
+        self._source = options.model or POCKET
+        self.notes = () if options.model else (POCKET_NOTE,)
+        self._pairs: dict[str, list[Pair]] = {}
+
+    @cached_property
+    def model(self) -> DiffusionModel:
+        """The diffusion model, loaded when first needed."""
+        o = self.options
+        return load_diffusion(model_folder(self._source), device=o.device, dtype=parse_dtype(o.dtype))
+
+    @cached_property
+    def inversion(self) -> InversionOptions:
+        """The settings of Eq. 3, with the model's own values filled in."""
+        o, d = self.options, self.model.defaults
+        return InversionOptions(
+            steps=o.steps or d.inversion_steps,
+            learning_rate=d.inversion_learning_rate if o.learning_rate is None else o.learning_rate,
+            batch=o.batch or d.inversion_batch,
+            accumulation=o.accumulation or d.inversion_accumulation,
+            background_weight=o.background_weight,
+            loss=o.loss,  # type: ignore[arg-type]  # InversionOptions checks it
+            flip=o.flip,
+            vectors=o.vectors,
+            initializer=o.initializer,
+            template=o.template,
+            insertion=o.insertion,  # type: ignore[arg-type]
+        )
+
+    def describe(self) -> RunFile:
+        """How this run will learn its embeddings."""
+        o = self.options
+        inputs = {"images": o.images} | ({"masks": o.masks} if o.masks else {})
+        return RunFile(
+            "invert",
+            options_dict(self.inversion, without=())
+            | {"per": o.per, "instances": o.instances, "preview": o.preview, "dtype": str(self.model.dtype)},
+            o.seed,
+            {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
+            {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},
+            versions(),
+        )
+
+    def plan(self) -> Plan:
+        """One item per good pair (or per class), several in a batch.
+
+        Raises:
+            FolderError: no pair can be used.
+        """
+        scan = scan_support(self.options.images, self.options.masks)
+        problems = list(scan.problems)
+        self._pairs = {}
+        for pair in scan.pairs:
+            try:
+                load_pair(pair)
+            except InputError as error:
+                problems.append(error)
+                continue
+            item_id = pair.cls if self.options.per == "class" else f"{pair.cls}/{pair.stem}"
+            self._pairs.setdefault(item_id, []).append(pair)
+        if not self._pairs:
+            listed = "; ".join(str(problem) for problem in problems[:3])
+            raise FolderError(f"no image-mask pair can be used: {listed}", self.options.images)
+        return Plan(list(chunks(map(self._item, self._pairs), self.options.instances)), problems)
+
+    def _item(self, item_id: str) -> Item:
+        pairs = self._pairs[item_id]
+        inputs = {}
+        for pair in pairs:
+            inputs[f"{pair.cls}/{pair.image.name}"] = file_digest(pair.image)
+            inputs[f"{pair.cls}/{pair.mask.name} (mask)"] = file_digest(pair.mask)
+        return Item(item_id, pairs[0].cls, inputs)
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Optimization steps; a batch of instances takes each step together."""
+        return self.inversion.steps
+
+    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+        """Learn the embeddings of one batch of instances."""
+        note = ", ".join(item.id for item in group)
+        instances = [self._instance(item.id) for item in group]
+        seeds = [item_seed(self.options.seed, item.id) for item in group]
+        learnt = invert(
+            self.model,
+            instances,
+            self.inversion,
+            seeds,
+            lambda step, total, loss: advance(1, f"loss {loss:.4f}  {note[:60]}"),
+        )
+        for item, instance, inversion in zip(group, instances, learnt, strict=True):
+            yield self._write(item, instance, inversion)
+
+    def _instance(self, item_id: str) -> Instance:
+        """The pairs of an item, framed as the model will see them."""
+        height, width = self.model.image_size
+        images, masks = [], []
+        for pair in self._pairs[item_id]:
+            image, mask = load_pair(pair)
+            window = object_window(mask, height / width)
+            images.append(np.ascontiguousarray(image[window]))
+            masks.append(np.ascontiguousarray(mask[window]))
+        return Instance(class_words(self._pairs[item_id][0].cls), tuple(images), tuple(masks))
+
+    def _write(self, item: Item, instance: Instance, inversion: Inversion) -> Made:
+        files = [f"{item.id}{bank.SUFFIX}"]
+        header = {
+            "class": item.cls,
+            "template": self.inversion.template,
+            "insertion": self.inversion.insertion,
+            "model": self.model.fingerprint,
+        }
+        bank.write_embedding(self.out / files[0], bank.Embedding(f"<{item.id}>", inversion.embedding, header))
+        if self.options.preview:
+            files.append(f"{layout.PICTURES}/{item.id}.png")
+            write_png(self.out / files[1], self._preview(item.id, instance, inversion))
+        measured = {
+            "initial": inversion.initial._asdict(),
+            "final": inversion.final._asdict(),
+            "losses": [record._asdict() for record in inversion.losses],
+        }
+        return Made(item, files, measured)
+
+    def _preview(self, item_id: str, instance: Instance, inversion: Inversion) -> np.ndarray:
+        """A picture: what the embedding generates, beside its source."""
+        prompt = Prompt(self.inversion.template, instance.class_name, inversion.embedding, self.inversion.insertion)
+        count = self.options.preview
+        seeds = [item_seed(self.options.seed, f"{item_id}/preview/{number}") for number in range(count)]
+        images, _ = sample(self.model, [prompt] * count, seeds, SampleOptions(capture=False))
+        return inversion_sheet(item_id, instance.images[0], instance.masks[0], list(images))
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """Held-out losses before and after, per embedding."""
+        rows = []
+        for record in sorted(records.values(), key=lambda record: record.id):
+            before, after = record.measured["initial"], record.measured["final"]
+            rows.append(
+                [record.id]
+                + [f"{before[part]:.4f} → {after[part]:.4f}" for part in ("total", "foreground", "background")]
+            )
+        pictures = [self.out / name for r in records.values() for name in r.outputs if name.endswith(".png")]
+        return Summary(
+            ["embedding", "loss", "foreground", "background"],
+            rows,
+            pictures,
+            f"aligndiff generate --bank {self.out} --out synth/",
+        )

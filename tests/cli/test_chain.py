@@ -1,0 +1,207 @@
+"""The five stages, one after another, through the command line on a tiny random model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aligndiff_cli.disk.manifest import read_records
+from tests.cli.conftest import Run
+from tests.cli.world import World
+
+STAGES = ("bank", "synth", "masks", "scenes", "results")
+
+
+def commands(world: World, tree: str) -> dict[str, list[object]]:
+    """The chain's commands, by the folder each writes."""
+    out = world / tree
+    few_shot = ["--segmenter", "prototype", "--backbone", world.backbone, "--segmenter-size", 64]
+    return {
+        "bank": [
+            "invert",
+            "--images",
+            world / "support",
+            "--out",
+            out / "bank",
+            "--model",
+            world.model,
+            "--steps",
+            3,
+            "--lr",
+            0.01,
+            "--batch",
+            2,
+            "--accumulation",
+            1,
+            "--instances",
+            1,
+            "--preview",
+            1,
+        ],
+        "synth": [
+            "generate",
+            "--bank",
+            out / "bank",
+            "--out",
+            out / "synth",
+            "--per-class",
+            6,
+            "--steps",
+            2,
+            "--batch",
+            2,
+            "--height",
+            24,
+            "--width",
+            40,
+        ],
+        "masks": [
+            "mask",
+            "--images",
+            out / "synth",
+            "--support",
+            world / "support",
+            "--out",
+            out / "masks",
+            "--consensus-iou",
+            0.05,
+            *few_shot,
+        ],
+        "scenes": [
+            "compose",
+            "--foregrounds",
+            out / "masks",
+            "--base",
+            world / "base",
+            "--out",
+            out / "scenes",
+            "--support",
+            world / "support",
+            "--count",
+            5,
+            "--memory",
+            3,
+            "--format",
+            "coco",
+            "--min-area",
+            4,
+        ],
+        "results": [
+            "evaluate",
+            "--protocol",
+            "fss",
+            "--support",
+            world / "support",
+            "--query",
+            world / "query",
+            "--masks",
+            out / "masks",
+            "--synthetic",
+            4,
+            "--beta",
+            0,
+            "--out",
+            out / "results",
+            *few_shot,
+        ],
+    }
+
+
+def tree_bytes(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def test_the_chain_runs_and_runs_again_without_work(world: World, run: Run) -> None:
+    for arguments in commands(world, "a").values():
+        first = run(*arguments)
+        assert "Results:" in first.output
+    before = tree_bytes(world / "a")
+    for arguments in commands(world, "a").values():
+        assert "0 made" in run(*arguments).output
+    assert tree_bytes(world / "a") == before
+
+    images = sorted((world / "a" / "synth" / "images").rglob("*.png"))
+    assert len(images) == 12
+    assert np.asarray(Image.open(images[0])).shape == (24, 40, 3)
+    kinds = [record.parameters["kind"] for record in read_records(world / "a" / "synth").values()]
+    assert kinds.count("inverted") == kinds.count("text") == 6
+    masks = sorted((world / "a" / "masks" / "masks").rglob("*.png"))
+    assert len(masks) == 12
+    assert set(np.unique(np.asarray(Image.open(masks[0])))) <= {0, 255}
+    metrics = json.loads((world / "a" / "results" / "metrics.json").read_text())
+    assert next(iter(metrics["rows"])) == "1R"
+    assert len(metrics["rows"]) == 4
+    status = run("status", *(world / "a" / name for name in STAGES))
+    assert "12" in status.output
+
+
+def test_another_seed_gives_other_pictures_and_the_same_seed_the_same(world: World, run: Run) -> None:
+    seeds = {}
+    for tree, seed in (("a", 1), ("b", 1), ("c", 2)):
+        for name in ("bank", "synth"):
+            run(*commands(world, tree)[name], "--seed", seed)
+        seeds[tree] = tree_bytes(world / tree / "synth" / "images")
+    assert seeds["a"] == seeds["b"]
+    assert seeds["a"].keys() == seeds["c"].keys()
+    assert all(seeds["a"][name] != seeds["c"][name] for name in seeds["a"])
+
+
+def test_the_embedding_opens_with_diffusers_and_draws_the_same_picture(world: World, run: Run) -> None:
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    from aligndiff_cli.disk.bank import read_embedding
+    from aligndiff_cli.method.prompts import Prompt
+    from aligndiff_cli.models.diffusion import SampleOptions, load_diffusion, sample
+
+    run(*commands(world, "a")["bank"])
+    path = world / "a" / "bank" / "chess_queen" / "01.safetensors"
+    embedding = read_embedding(path)
+    ours, _ = sample(
+        load_diffusion(world.model),
+        [Prompt("a photo of a {v*} {class}", "chess queen", embedding.vectors)],
+        [5],
+        SampleOptions(steps=2, guidance=3.0, capture=False),
+    )
+    pipe = StableDiffusionPipeline.from_pretrained(world.model)
+    pipe.load_textual_inversion(path)
+    theirs = pipe(
+        f"a photo of a {embedding.token} chess queen",
+        num_inference_steps=2,
+        guidance_scale=3.0,
+        generator=torch.Generator().manual_seed(5),
+        output_type="np",
+    ).images[0]
+    assert np.abs(theirs * 255 - ours[0].astype(float)).max() <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_run_again_gives_the_bytes_of_an_uninterrupted_one(world: World, run: Run, stage: str) -> None:
+    """SIGKILL as soon as the first record is there, in another process; then the same command again."""
+    for name in STAGES[: STAGES.index(stage)]:
+        run(*commands(world, "a")[name])
+    arguments = commands(world, "a")[stage]
+    folder = world / "a" / stage
+    program = [sys.executable, "-m", "aligndiff_cli.cli.main", *map(str, arguments)]
+    child = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    manifest = folder / "manifest.jsonl"
+    while child.poll() is None and not (manifest.exists() and manifest.stat().st_size):
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    run(*arguments)
+    resumed = tree_bytes(folder)
+    run(*arguments, "--force")
+    assert tree_bytes(folder) == resumed

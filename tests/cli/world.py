@@ -1,0 +1,70 @@
+"""A small world for whole-chain tests: support, query and base folders of drawn shapes, and a tiny backbone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aligndiff_cli.disk import voc
+from aligndiff_cli.disk.images import write_jpeg, write_png
+
+CLASSES = ("dog", "chess_queen", "bus")
+NOVEL = ("chess_queen", "dog")
+
+
+@dataclass(frozen=True)
+class World:
+    """Folders for a chain, and the models to run it with."""
+
+    root: Path
+    model: Path
+    backbone: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.root / name
+
+
+def shape(rng: np.random.Generator, height: int, width: int, colour: int) -> tuple[np.ndarray, np.ndarray]:
+    """A coloured box on a noisy ground, with its mask."""
+    image = rng.integers(90, 160, (height, width, 3), dtype=np.uint8)
+    top, left = rng.integers(2, height // 3), rng.integers(2, width // 3)
+    mask = np.zeros((height, width), bool)
+    mask[top : top + height // 2, left : left + width // 2] = True
+    image[mask] = (250, 20, 20) if colour % 2 else (20, 20, 250)
+    return image, mask
+
+
+def draw_folders(root: Path) -> None:
+    """support/ (one pair each, one photograph per layout), query/ (two each), base/ (VOC layout)."""
+    rng = np.random.default_rng(0)
+    for number, cls in enumerate(NOVEL):
+        image, mask = shape(rng, 36, 48, number)
+        write_jpeg(root / "support" / cls / "01.jpg", image)
+        write_png(root / "support" / cls / "01.png", mask.astype(np.uint8) * 255)
+        for query in range(2):
+            image, mask = shape(rng, 40, 30, number)
+            write_png(root / "query" / cls / f"{query}.png", image)
+            write_png(root / "query" / cls / f"{query}_mask.png", mask.astype(np.uint8) * 255)
+    stems = [f"base{number}" for number in range(4)]
+    for stem in stems:
+        image, mask = shape(rng, 40, 56, 3)
+        voc.write_item(root / "base", stem, image, mask.astype(np.uint8) * 3)
+    voc.write_split(root / "base", "train", stems)
+    voc.write_classes(root / "base", [cls.replace("_", " ") for cls in CLASSES])
+
+
+def build_backbone(folder: Path) -> Path:
+    """A random ResNet in transformers' layout."""
+    import torch
+    from transformers import ResNetConfig, ResNetModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic")
+        ResNetModel(config).save_pretrained(folder)
+    mean_std = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25], "image_processor_type": "X"}
+    (folder / "preprocessor_config.json").write_text(json.dumps(mean_std))
+    return folder

@@ -1,0 +1,57 @@
+"""Embedding files: the same bytes each time, readable by diffusers, damage named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from aligndiff_cli.disk.bank import Embedding, read_embedding, write_embedding
+from aligndiff_cli.errors import InputError
+
+HEADER = {"class": "chess queen", "template": "a photo of a {v*} {class}", "insertion": "input", "model": "ff"}
+
+
+def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
+    vectors = torch.arange(6, dtype=torch.float64).reshape(2, 3).requires_grad_()
+    for name in ("a", "b"):
+        write_embedding(tmp_path / name, Embedding("<chess queen/01>", vectors, HEADER))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    found = read_embedding(tmp_path / "a")
+    assert found.header == HEADER
+    assert found.token == "<chess queen/01>"
+    assert found.vectors.dtype == torch.float32
+    assert torch.equal(found.vectors, torch.tensor([[0.0, 1, 2], [3, 4, 5]]))
+
+
+def test_the_file_is_one_tensor_named_by_its_token(tmp_path: Path) -> None:
+    write_embedding(tmp_path / "a", Embedding("<x>", torch.ones(1, 4), {}))
+    assert {name: tuple(tensor.shape) for name, tensor in load_file(tmp_path / "a").items()} == {"<x>": (1, 4)}
+
+
+def test_a_vector_of_one_axis_is_read_as_one_vector(tmp_path: Path) -> None:
+    save_file({"<x>": torch.ones(4)}, tmp_path / "a")
+    assert read_embedding(tmp_path / "a").vectors.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"a": torch.ones(1), "b": torch.ones(1)}, "expected one embedding, got 2 tensors"),
+        ({"a": torch.ones(1, 2, 3)}, r"shape \(n, width\), got \(1, 2, 3\)"),
+        ({"a": torch.tensor([[float("nan")]])}, "expected finite"),
+    ],
+)
+def test_other_tensors_are_refused(tmp_path: Path, tensors: dict[str, torch.Tensor], message: str) -> None:
+    save_file(tensors, tmp_path / "a")
+    with pytest.raises(InputError, match=message):
+        read_embedding(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 40, b"not a safetensors file at all"])
+def test_damage_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as an embedding"):
+        read_embedding(tmp_path / "a")

@@ -1,0 +1,159 @@
+"""The loop: resume, refusal to mix, repair, and bad inputs, on a stage that writes text files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.manifest import Record, read_records
+from aligndiff_cli.disk.run_file import RunFile
+from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.stages.runner import Item, Made, Outcome, Plan, Summary, run_stage
+
+
+class Killed(BaseException):
+    """Stands for a death in the middle of the work."""
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.total = self.done = 0
+
+    def start(self, total: int, unit: str) -> None:
+        self.total = total
+
+    def advance(self, units: int, note: str = "") -> None:
+        self.done += units
+
+
+@dataclass
+class Letters:
+    """Writes the letters of a word, two to a batch; the text of an item depends on its batch."""
+
+    out: Path
+    word: str = "abcde"
+    flavour: str = "plain"
+    digest: str = "0"
+    bad: str = ""
+    kill_after: int = -1
+    unit: str = "letters"
+    notes: Sequence[str] = ()
+    batches: list[str] = field(default_factory=list)
+
+    def describe(self) -> RunFile:
+        return RunFile("letters", {"flavour": self.flavour}, 7)
+
+    def plan(self) -> Plan:
+        items = [Item(letter, "cls", {"word": self.digest}) for letter in self.word]
+        return Plan([items[i : i + 2] for i in range(0, len(items), 2)])
+
+    def units(self, group: Sequence[Item]) -> int:
+        return len(group)
+
+    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+        batch = "".join(item.id for item in group)
+        self.batches.append(batch)
+        for item in group:
+            if item.id == self.bad:
+                raise InputError(f"{item.id} is bad")
+            write_text(self.out / f"{item.id}.txt", f"{item.id} of {batch}, {self.flavour}")
+            yield Made(item, [f"{item.id}.txt"], {"length": 1})
+            advance(1)
+            self.kill_after -= 1
+            if self.kill_after == 0:
+                raise Killed
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        return Summary(["letters"], [["".join(sorted(records))]])
+
+
+def go(stage: Letters, force: bool = False) -> Outcome:
+    return run_stage(stage, Silent(), force=force)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_run_makes_everything_and_a_second_one_nothing(tmp_path: Path) -> None:
+    first, second = Letters(tmp_path), Letters(tmp_path)
+    assert (go(first).made, first.batches) == (5, ["ab", "cd", "e"])
+    before = contents(tmp_path)
+    outcome = go(second)
+    assert (outcome.made, outcome.kept, second.batches) == (0, 5, [])
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("kill_after", [1, 2, 3, 4])
+def test_a_killed_run_resumes_with_whole_batches_to_the_same_bytes(tmp_path: Path, kill_after: int) -> None:
+    go(Letters(tmp_path / "whole"))
+    with pytest.raises(Killed):
+        go(Letters(tmp_path / "torn", kill_after=kill_after))
+    go(Letters(tmp_path / "torn"))
+    assert contents(tmp_path / "torn") == contents(tmp_path / "whole")
+
+
+def test_more_items_may_be_asked_for_later(tmp_path: Path) -> None:
+    go(Letters(tmp_path, word="ab"))
+    stage = Letters(tmp_path, word="abcd")
+    assert (go(stage).made, stage.batches) == (2, ["cd"])
+
+
+def test_fewer_items_leave_the_others_and_name_them(tmp_path: Path) -> None:
+    go(Letters(tmp_path, word="abcd"))
+    outcome = go(Letters(tmp_path, word="ab"))
+    assert outcome.stale == ["c", "d"]
+    assert outcome.summary.rows == [["ab"]]
+    assert set(read_records(tmp_path)) == set("abcd")
+
+
+def test_other_options_are_refused_by_name(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    with pytest.raises(FolderError, match="made with flavour = plain, now it is mint"):
+        go(Letters(tmp_path, flavour="mint"))
+    assert go(Letters(tmp_path, flavour="mint"), force=True).made == 5
+    assert (tmp_path / "a.txt").read_text().endswith("mint")
+
+
+def test_an_interrupted_forced_run_keeps_no_record_of_the_old_work(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    with pytest.raises(Killed):
+        go(Letters(tmp_path, flavour="mint", kill_after=1), force=True)
+    assert go(Letters(tmp_path, flavour="mint")).made == 4
+    assert all(path.read_text().endswith("mint") for path in tmp_path.glob("*.txt"))
+
+
+def test_another_input_is_refused_by_name(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    with pytest.raises(FolderError, match="a was made from another word"):
+        go(Letters(tmp_path, digest="1"))
+
+
+def test_a_missing_output_is_made_again_and_a_changed_one_is_not_overwritten(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    (tmp_path / "b.txt").unlink()
+    assert go(Letters(tmp_path)).made == 1
+    (tmp_path / "b.txt").write_text("mended by hand")
+    with pytest.raises(FolderError, match=r"b\.txt: was changed after it was made"):
+        go(Letters(tmp_path))
+    assert (tmp_path / "b.txt").read_text() == "mended by hand"
+
+
+def test_a_bad_input_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    outcome = go(Letters(tmp_path, bad="c"))
+    assert [str(problem) for problem in outcome.problems] == ["c is bad (so 2 items were not made)"]
+    assert set(read_records(tmp_path)) == set("abe")
+    assert '"c is bad (' in (tmp_path / "failures.jsonl").read_text()
+    assert go(Letters(tmp_path)).made == 2
+    assert not (tmp_path / "failures.jsonl").exists()
+
+
+def test_progress_counts_what_is_left(tmp_path: Path) -> None:
+    go(Letters(tmp_path, word="ab"))
+    progress = Silent()
+    run_stage(Letters(tmp_path, word="abcde"), progress)
+    assert (progress.total, progress.done) == (3, 3)
