@@ -34,10 +34,6 @@ class LatentMoments:
     mean: Tensor
     std: Tensor
 
-    def flipped(self) -> LatentMoments:
-        """Left and right exchanged (an approximation: the encoder is not exactly symmetric)."""
-        return LatentMoments(self.mean.flip(-1), self.std.flip(-1))
-
 
 class DiffusionModel(ABC):
     """A frozen text-to-image model. Attributes are read-only.
