@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from aligndiff_cli.errors import FolderError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
@@ -22,19 +24,31 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         FolderError: the disk is full, or the folder cannot be written to.
     """
     part = path.with_name(f".{path.name}.part")
-    try:
+    with _write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        file = part.open("wb")
+    try:
+        with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+            with _write_errors(path):
+                file.flush()
+                os.fsync(file.fileno())
+        with _write_errors(path):
+            part.replace(path)
     except BaseException as error:
         with suppress(OSError):
             part.unlink()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno in FULL:
             raise write_error(error, path) from error
         raise
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, path) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,7 +59,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_error(error: OSError, path: Path) -> FolderError:
     """The user's view of a failed write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return FolderError(
             "no space left on the device",
             path,

@@ -64,6 +64,8 @@ def read_embedding(path: Path) -> Embedding:
         raise InputError(
             f"cannot be read as an embedding ({error})", path, "Remove it and run `aligndiff invert` again"
         ) from error
+    if not isinstance(header, dict) or "template" not in header:
+        raise InputError("does not say with which prompt it was learnt", path, "Make it with `aligndiff invert`")
     if vectors.ndim == 1:
         vectors = vectors[None]
     if vectors.ndim != 2 or not vectors.isfinite().all():

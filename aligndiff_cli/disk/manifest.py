@@ -7,6 +7,7 @@ bytes.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,8 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import atomic_write, write_error
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.disk.support import safe_class
+from aligndiff_cli.errors import FolderError, InputError
 
 
 @dataclass(frozen=True)
@@ -81,42 +83,78 @@ def read_records(folder: Path) -> dict[str, Record]:
 def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n"):  # a torn last line is no record
+            if line.endswith(b"\n") and line.strip():  # a torn last line is no record
                 yield number, line
 
 
 def _parse(path: Path, number: int, line: bytes) -> Record:
     try:
-        return Record(**json.loads(line))
-    except (ValueError, TypeError) as error:
+        record = Record(**json.loads(line))
+        _check(record)
+    except (ValueError, TypeError, RecursionError, InputError) as error:
         raise FolderError(
             f"line {number} is not a record ({error})", path, "Remove that line; its item is then made again"
         ) from error
+    return record
+
+
+def _check(record: Record) -> None:
+    """Refuse a record whose fields are not what they say, or whose names could not be part of a path.
+
+    Raises:
+        TypeError, InputError: what is wrong.
+    """
+    parts = (record.inputs, record.outputs, record.parameters, record.measured)
+    if not all(isinstance(part, dict) for part in parts):
+        raise TypeError("expected inputs, outputs, parameters and figures by name")
+    texts = (record.id, record.cls, *record.inputs.values(), *record.outputs, *record.outputs.values())
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise TypeError("expected text")
+    for part in [*record.id.split("/"), *filter(None, [record.cls])]:
+        if safe_class(part) != part:
+            raise InputError(f"{part!r} cannot be used as a name")
 
 
 class ManifestWriter:
-    """Appends records to one manifest; each is on the disk when :meth:`commit` returns."""
+    """Appends records to one manifest; each is on the disk when :meth:`commit` returns.
+
+    Raises:
+        FolderError: the folder cannot be written to, or another run is writing to it.
+    """
 
     def __init__(self, folder: Path, name: str = layout.MANIFEST) -> None:
         self.path = folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab")
-            self._drop_torn_line()
+            # unbuffered: a write that fails leaves nothing behind to be written again when the file is closed
+            self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise write_error(error, self.path) from error
+        self._lock()
+        self._drop_torn_line()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderError(
+                "another run is writing to this folder", self.path.parent, "Wait for it, or choose another --out"
+            ) from error
+        except OSError:  # a file system without locks
+            return
 
     def _drop_torn_line(self) -> None:
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole != len(data):
-            os.truncate(self.path, whole)
+            self._file.truncate(whole)
 
     def commit(self, record: Record) -> None:
         """Append one record and flush it to the disk."""
+        line = memoryview(record.to_line().encode())
         try:
-            self._file.write(record.to_line().encode())
-            self._file.flush()
+            while line:
+                line = line[self._file.write(line) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise write_error(error, self.path) from error

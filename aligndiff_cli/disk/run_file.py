@@ -43,7 +43,7 @@ def write_run(folder: Path, run: RunFile) -> None:
     """Write ``run.yaml``, unless the same is there already."""
     text = yaml.safe_dump(asdict(run), sort_keys=True, allow_unicode=True)
     path = folder / layout.RUN
-    if not path.exists() or path.read_text() != text:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 
 
@@ -56,12 +56,21 @@ def read_run(folder: Path) -> RunFile | None:
     path = folder / layout.RUN
     if not path.exists():
         return None
+    remedy = "Remove it and run the stage with --force"
     try:
-        run = RunFile(**yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise FolderError(f"is not a run file ({error})", path, "Remove it and run the stage with --force") from error
-    if run.schema != SCHEMA:
-        raise FolderError(f"expected schema {SCHEMA}, got {run.schema}", path, "Another version of aligndiff made it")
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise FolderError(f"is not a run file ({error})", path, remedy) from error
+    if isinstance(data, dict) and data.get("schema") != SCHEMA:
+        raise FolderError(
+            f"expected schema {SCHEMA}, got {data.get('schema')}", path, "Another version of aligndiff made it"
+        )
+    try:
+        run = RunFile(**data)
+    except TypeError as error:
+        raise FolderError(f"is not a run file ({error})", path, remedy) from error
+    if not all(isinstance(part, dict) for part in (run.options, run.inputs, run.models, *run.models.values())):
+        raise FolderError("is not a run file (expected options, inputs and models by name)", path, remedy)
     return run
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_mask, write_png
 from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
@@ -117,7 +118,7 @@ class ComposeStage:
             names = [f"class {number}" for number in range(1, highest + 1)]
         known = {class_words(name) for name in names}
         names += sorted({class_words(cls) for cls in self._by_class} - known)
-        if len(names) >= voc.IGNORE:
+        if len(names) >= IGNORE:
             raise FolderError(f"expected at most 254 classes in all, got {len(names)}", self.options.base)
         return names
 
@@ -241,7 +242,7 @@ class ComposeStage:
         """Scenes."""
         return len(group)
 
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Compose and write one scene."""
         for item in group:
             image, labels = self._base.load(item.parameters["base"])
@@ -278,7 +279,7 @@ class ComposeStage:
     def _parts(self, stems: Sequence[str]) -> Iterator[coco.CocoScene]:
         """What the COCO file is assembled from, one scene at a time."""
         for stem in stems:
-            yield coco.CocoScene(**json.loads((self.out / PARTS / f"{stem}.json").read_text()))
+            yield coco.CocoScene(**json.loads((self.out / PARTS / f"{stem}.json").read_text(encoding="utf-8")))
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Write the lists that make the folder a data set, and a contact sheet."""

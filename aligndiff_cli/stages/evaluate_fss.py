@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +73,7 @@ class FssStage:
         if self.options.ood is None:
             return []
         try:
-            return [line.strip() for line in self.options.ood.read_text().splitlines() if line.strip()]
+            return [line.strip() for line in self.options.ood.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError("cannot be read as a list of class names", self.options.ood) from error
 
@@ -152,7 +152,7 @@ class FssStage:
         """Query pictures, once per row."""
         return sum(len(choose_queries(i.cls, self._query[i.cls], self._settings)) for i in group) * len(self.rows)
 
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Evaluate every row on one class."""
         for item in group:
             cls = item.cls

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,13 +154,15 @@ class GenerateStage:
         """Images."""
         return len(group)
 
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Sample one batch and write its images and coarse maps."""
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
         images, coarse = sample(self.model, prompts, seeds, self.sample_options)
         assert coarse is not None  # SampleOptions.capture is on
         for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=True):
+            if item.id not in wanted:
+                continue
             files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]
             write_png(self.out / files[0], image)
             write_png(self.out / files[1], quantise(soft))

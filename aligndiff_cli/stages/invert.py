@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,7 +144,7 @@ class InvertStage:
         """Optimization steps; a batch of instances takes each step together."""
         return self.inversion.steps
 
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Learn the embeddings of one batch of instances."""
         note = ", ".join(item.id for item in group)
         instances = [self._instance(item.id) for item in group]
@@ -157,7 +157,8 @@ class InvertStage:
             lambda step, total, loss: advance(1, f"loss {loss:.4f}  {note[:60]}"),
         )
         for item, instance, inversion in zip(group, instances, learnt, strict=True):
-            yield self._write(item, instance, inversion)
+            if item.id in wanted:
+                yield self._write(item, instance, inversion)
 
     def _instance(self, item_id: str) -> Instance:
         """The pairs of an item, framed as the model will see them."""

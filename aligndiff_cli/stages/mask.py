@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,7 +130,7 @@ class MaskStage:
         """Images."""
         return len(group)
 
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Algorithm 1 over the images of one class."""
         o = self.options
         real = [load_pair(pair) for pair in self._real[group[0].cls]]
@@ -146,7 +146,8 @@ class MaskStage:
             max_supports=o.max_supports,
         )
         for item, result in zip(group, results, strict=True):
-            yield self._write(item, result)
+            if item.id in wanted:
+                yield self._write(item, result)
             advance(1, item.cls)
 
     def _coarse(self, item_id: str) -> np.ndarray:

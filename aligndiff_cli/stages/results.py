@@ -27,7 +27,7 @@ def write_part(out: Path, cls: str, data: Mapping[str, Any]) -> str:
 def read_parts(out: Path, records: Iterable[Record]) -> dict[str, Any]:
     """Class -> what :func:`write_part` wrote."""
     return {
-        record.cls: json.loads(contained(out, name).read_text())
+        record.cls: json.loads(contained(out, name).read_text(encoding="utf-8"))
         for record in sorted(records, key=lambda record: record.cls)
         for name in record.outputs
     }

@@ -9,7 +9,7 @@ in the batch.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,7 +81,11 @@ class Progress(Protocol):
 
 
 class Stage(Protocol):
-    """What the runner needs of a stage; ``notes`` are lines the user should read before it starts."""
+    """What the runner needs of a stage; ``notes`` are lines the user should read before it starts.
+
+    ``run`` computes a whole group, but writes and yields only the items whose ids are ``wanted``: the others are done,
+    and their files are not touched.
+    """
 
     out: Path
     unit: str
@@ -90,7 +94,7 @@ class Stage(Protocol):
     def describe(self) -> RunFile: ...
     def plan(self) -> Plan: ...
     def units(self, group: Sequence[Item]) -> int: ...
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]: ...
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]: ...
     def finish(self, records: Mapping[str, Record]) -> Summary: ...
 
 
@@ -141,10 +145,12 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False) -> Outco
     made = 0
     with ManifestWriter(stage.out) as manifest:
         for group, missing in pending:
+            for item in missing:  # a record whose output is gone is no record any more
+                records.pop(item.id, None)
             done, failed = _run_group(stage, group, {item.id for item in missing}, manifest, records, progress)
             made += done
             problems += failed
-    rewrite(stage.out / layout.MANIFEST, records.values())
+        rewrite(stage.out / layout.MANIFEST, records.values())
     write_failures(stage.out, problems)
     kept = sum(item_id in records for item_id in planned) - made
     current = {item_id: record for item_id, record in records.items() if item_id in planned}
@@ -163,18 +169,16 @@ def _run_group(
     done = 0
     problems: list[AligndiffError] = []
     try:
-        for result in stage.run(group, progress.advance):
+        for result in stage.run(group, missing, progress.advance):
             problems += result.problems
-            if result.item.id in missing:
-                record = to_record(stage.out, result)
-                manifest.commit(record)
-                records[record.id] = record
-                done += 1
+            record = to_record(stage.out, result)
+            manifest.commit(record)
+            records[record.id] = record
+            done += 1
     except InputError as error:
-        if len(missing) - done > 1:
-            error = InputError(
-                f"{error.what} (so {len(missing) - done} items were not made)", error.where, error.remedy
-            )
+        if len(group) > 1:
+            what = f"{error.what} (so what is made together with it was not made)"
+            error = InputError(what, error.where, error.remedy)
         problems.append(error)
     return done, problems
 
@@ -263,4 +267,5 @@ def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:
     only add items.
     """
     plain = {key: (str(value) if isinstance(value, Path) else value) for key, value in asdict(options).items()}
+    plain = json.loads(json.dumps(plain))  # tuples become lists, as they are when read back
     return {key: value for key, value in plain.items() if key not in without}

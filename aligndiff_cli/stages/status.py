@@ -55,7 +55,7 @@ def look(folder: Path) -> FolderState:
         changed += other
         done += not gone and not other
     failures = folder / layout.FAILURES
-    failed = len(failures.read_text().splitlines()) if failures.exists() else 0
+    failed = len(failures.read_text(encoding="utf-8").splitlines()) if failures.exists() else 0
     return FolderState(folder, run.command, done, missing, changed, failed, remarks(folder, run))
 
 

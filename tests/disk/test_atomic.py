@@ -20,9 +20,8 @@ def test_writes_into_folders_that_are_not_there_yet(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(KeyError), atomic_write(path) as file:
-        file.write(b"half")
-        raise KeyError
+    with pytest.raises(TypeError), atomic_write(path) as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -39,7 +38,7 @@ def test_a_full_disk_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FolderError, match="no space left on the device. Free some space"):
+    with pytest.raises(FolderError, match=r"no space left on the device\. Free some space"):
         write_text(tmp_path / "a.txt", "text")
     assert list(tmp_path.iterdir()) == []
 
@@ -48,3 +47,9 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(FolderError, match="cannot be written"):
         write_text(tmp_path / "out" / "a.txt", "text")
+
+
+def test_an_error_of_the_content_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.txt"):
+        (tmp_path / "part that is missing").read_bytes()
+    assert list(tmp_path.iterdir()) == []

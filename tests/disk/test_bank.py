@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,12 @@ def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_the_file_is_one_tensor_named_by_its_token(tmp_path: Path) -> None:
-    write_embedding(tmp_path / "a", Embedding("<x>", torch.ones(1, 4), {}))
+    write_embedding(tmp_path / "a", Embedding("<x>", torch.ones(1, 4), HEADER))
     assert {name: tuple(tensor.shape) for name, tensor in load_file(tmp_path / "a").items()} == {"<x>": (1, 4)}
 
 
 def test_a_vector_of_one_axis_is_read_as_one_vector(tmp_path: Path) -> None:
-    save_file({"<x>": torch.ones(4)}, tmp_path / "a")
+    save_file({"<x>": torch.ones(4)}, tmp_path / "a", metadata={"aligndiff": json.dumps(HEADER)})
     assert read_embedding(tmp_path / "a").vectors.shape == (1, 4)
 
 
@@ -45,8 +46,15 @@ def test_a_vector_of_one_axis_is_read_as_one_vector(tmp_path: Path) -> None:
     ],
 )
 def test_other_tensors_are_refused(tmp_path: Path, tensors: dict[str, torch.Tensor], message: str) -> None:
-    save_file(tensors, tmp_path / "a")
+    save_file(tensors, tmp_path / "a", metadata={"aligndiff": json.dumps(HEADER)})
     with pytest.raises(InputError, match=message):
+        read_embedding(tmp_path / "a")
+
+
+@pytest.mark.parametrize("metadata", [None, {"aligndiff": "[]"}, {"aligndiff": "{"}, {"aligndiff": "{}"}])
+def test_a_file_that_does_not_say_its_template_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    save_file({"<x>": torch.ones(1, 4)}, tmp_path / "a", metadata=metadata)
+    with pytest.raises(InputError):
         read_embedding(tmp_path / "a")
 
 

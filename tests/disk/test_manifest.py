@@ -44,7 +44,22 @@ def test_rewriting_sorts_by_id(tmp_path: Path) -> None:
     assert path.read_text() == record("a").to_line() + record("b").to_line()
 
 
-@pytest.mark.parametrize("line", ["nonsense\n", "[1]\n", '{"id": "a"}\n', '{"id": "a", "more": 1}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense\n",
+        "[1]\n",
+        '{"id": "a"}\n',
+        '{"id": "a", "more": 1}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": 5}\n',
+        '{"id": ["a"], "cls": "", "inputs": {}, "outputs": {}}\n',
+        '{"id": "a", "cls": "", "inputs": null, "outputs": {}}\n',
+        '{"id": "../../a", "cls": "", "inputs": {}, "outputs": {}}\n',
+        '{"id": "a", "cls": "../..", "inputs": {}, "outputs": {}}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": {"a\\u0000b": "1"}}\n',
+        "[" * 100_000 + "\n",
+    ],
+)
 def test_a_whole_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "manifest.jsonl").write_text(record("a").to_line() + line)
     with pytest.raises(FolderError, match="line 2 is not a record"):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.manifest import Record, read_records
+from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
 from aligndiff_cli.disk.run_file import RunFile
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.stages.runner import Item, Made, Outcome, Plan, Summary, run_stage
@@ -54,12 +54,14 @@ class Letters:
     def units(self, group: Sequence[Item]) -> int:
         return len(group)
 
-    def run(self, group: Sequence[Item], advance: Callable[..., None]) -> Iterator[Made]:
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         batch = "".join(item.id for item in group)
         self.batches.append(batch)
         for item in group:
             if item.id == self.bad:
                 raise InputError(f"{item.id} is bad")
+            if item.id not in wanted:
+                continue
             write_text(self.out / f"{item.id}.txt", f"{item.id} of {batch}, {self.flavour}")
             yield Made(item, [f"{item.id}.txt"], {"length": 1})
             advance(1)
@@ -145,7 +147,9 @@ def test_a_missing_output_is_made_again_and_a_changed_one_is_not_overwritten(tmp
 
 def test_a_bad_input_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     outcome = go(Letters(tmp_path, bad="c"))
-    assert [str(problem) for problem in outcome.problems] == ["c is bad (so 2 items were not made)"]
+    assert [str(problem) for problem in outcome.problems] == [
+        "c is bad (so what is made together with it was not made)"
+    ]
     assert set(read_records(tmp_path)) == set("abe")
     assert '"c is bad (' in (tmp_path / "failures.jsonl").read_text()
     assert go(Letters(tmp_path)).made == 2
@@ -157,3 +161,23 @@ def test_progress_counts_what_is_left(tmp_path: Path) -> None:
     progress = Silent()
     run_stage(Letters(tmp_path, word="abcde"), progress)
     assert (progress.total, progress.done) == (3, 3)
+
+
+def test_a_resumed_batch_leaves_the_files_of_its_finished_items_alone(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        go(Letters(tmp_path, kill_after=1))
+    before = (tmp_path / "a.txt").stat().st_mtime_ns
+    go(Letters(tmp_path))
+    assert (tmp_path / "a.txt").stat().st_mtime_ns == before
+
+
+def test_an_item_whose_output_is_gone_and_cannot_be_made_again_has_no_record(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    (tmp_path / "c.txt").unlink()
+    assert go(Letters(tmp_path, bad="c")).summary.rows == [["abde"]]
+    assert "c" not in read_records(tmp_path)
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    with ManifestWriter(tmp_path), pytest.raises(FolderError, match="another run is writing"):
+        go(Letters(tmp_path))
