@@ -1,0 +1,165 @@
+"""Algorithm 1 with a segmenter whose answers are written down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from aligndiff_cli.method.consensus import Image, Mask, Pair, Score, SoftMap, iou, refine, score, strongest
+
+WIDTH = 10
+
+
+def bar(length: int, start: int = 0, height: int = 3) -> Mask:
+    """A mask (height, 10) whose columns start .. start + length are set."""
+    mask = np.zeros((height, WIDTH), bool)
+    mask[:, start : start + length] = True
+    return mask
+
+
+def image(tag: int) -> Image:
+    return np.full((3, WIDTH, 3), tag, np.uint8)
+
+
+class Scripted:
+    """Predicts per image tag; once conditioned on more than the real pair, other maps."""
+
+    def __init__(self, first: dict[int, SoftMap], second: dict[int, SoftMap]) -> None:
+        self.first, self.second = first, second
+        self.conditioned: list[list[Pair]] = []
+
+    def condition(self, pairs: Sequence[Pair]) -> list[Pair]:
+        self.conditioned.append(list(pairs))
+        return list(pairs)
+
+    def extend(self, state: list[Pair], pairs: Sequence[Pair]) -> list[Pair]:
+        self.conditioned.append([*state, *pairs])
+        return [*state, *pairs]
+
+    def predict(self, state: list[Pair], images: Sequence[Image]) -> list[SoftMap]:
+        maps = self.first if len(self.conditioned) == 1 else self.second
+        return [maps[int(picture[0, 0, 0])] for picture in images]
+
+
+def soft(mask: Mask, value: float = 0.9) -> SoftMap:
+    return np.where(mask, np.float32(value), np.float32(0.1)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (bar(4), bar(4), 1.0),
+        (bar(4), bar(4, 2), 2 / 6),
+        (bar(4), bar(4, 5), 0.0),
+        (bar(4), bar(0), 0.0),
+        (bar(0), bar(0), 0.0),
+    ],
+)
+def test_iou_by_hand(first: Mask, second: Mask, expected: float) -> None:
+    assert iou(first, second) == pytest.approx(expected)
+
+
+def test_an_iou_of_exactly_alpha_is_accepted() -> None:
+    assert score(soft(bar(4)), bar(5), alpha=0.8).accepted
+    assert not score(soft(bar(4)), bar(5), alpha=0.8001).accepted
+
+
+def test_scoring_counts_probabilities_above_0_4() -> None:
+    assert score(soft(bar(5), 0.41), bar(5)).iou == 1.0
+    assert score(soft(bar(5), 0.4), bar(5)).iou == 0.0
+
+
+def test_the_kept_mask_follows_the_rule() -> None:
+    prediction, coarse = soft(bar(5)), bar(6)
+    assert np.array_equal(score(prediction, coarse, keep="coarse").mask, bar(6))
+    assert np.array_equal(score(prediction, coarse, keep="prediction").mask, bar(5))
+
+
+@pytest.mark.parametrize("keep", ["coarse", "prediction"])
+def test_an_empty_mask_never_joins(keep: str) -> None:
+    assert not score(soft(bar(0)), bar(0), alpha=0.0, keep=keep).accepted  # type: ignore[arg-type]
+
+
+def test_strongest_takes_the_highest_ious_and_breaks_ties_by_order() -> None:
+    ious = (0.9, 0.95, 0.1, 0.9, 0.99)
+    scores = [Score(bar(1), value, value >= 0.8) for value in ious]
+    assert strongest(scores, None) == [0, 1, 3, 4]
+    assert strongest(scores, 3) == [0, 1, 4]
+    assert strongest(scores, 1) == [4]
+    assert strongest(scores, 0) == []
+
+
+REAL = [(image(100), bar(3))]
+
+
+def case() -> tuple[Scripted, list[Image], list[Mask]]:
+    """Image 0 agrees with its coarse mask (5/6), image 1 does not (2/8), image 2 fully."""
+    first = {0: soft(bar(5)), 1: soft(bar(2)), 2: soft(bar(4))}
+    second = {0: soft(bar(9)), 1: soft(bar(7)), 2: soft(bar(9))}
+    return Scripted(first, second), [image(i) for i in range(3)], [bar(6), bar(8), bar(4)]
+
+
+def test_agreeing_pairs_join_and_the_rest_is_estimated_again() -> None:
+    segmenter, images, coarse = case()
+    results = refine(segmenter, REAL, images, coarse)
+    assert [(r.accepted, r.round) for r in results] == [(True, 1), (False, 2), (True, 1)]
+    assert [r.iou for r in results] == pytest.approx([5 / 6, 2 / 8, 1.0])
+    for result, expected in zip(results, (bar(6), bar(7), bar(4)), strict=True):
+        assert np.array_equal(result.mask, expected)
+    supports = segmenter.conditioned[-1]
+    assert [int(picture[0, 0, 0]) for picture, _ in supports] == [100, 0, 2]
+    assert np.array_equal(supports[1][1], bar(6))
+
+
+def test_predictions_can_be_kept_instead() -> None:
+    segmenter, images, coarse = case()
+    results = refine(segmenter, REAL, images, coarse, keep="prediction")
+    assert np.array_equal(results[0].mask, bar(5))
+    assert np.array_equal(segmenter.conditioned[-1][1][1], bar(5))
+
+
+def test_estimates_are_cut_above_0_5() -> None:
+    segmenter, images, coarse = case()
+    segmenter.second[1] = soft(bar(7), 0.5)
+    assert not refine(segmenter, REAL, images, coarse)[1].mask.any()
+    segmenter, images, coarse = case()
+    segmenter.second[1] = soft(bar(7), 0.51)
+    assert refine(segmenter, REAL, images, coarse)[1].mask.any()
+
+
+def test_the_cap_counts_the_real_pairs_and_never_drops_them() -> None:
+    segmenter, images, coarse = case()
+    results = refine(segmenter, REAL, images, coarse, max_supports=2)
+    assert [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]] == [100, 2]
+    assert [r.accepted for r in results] == [True, False, True]
+    segmenter, images, coarse = case()
+    refine(segmenter, REAL, images, coarse, max_supports=0)
+    assert len(segmenter.conditioned) == 1
+
+
+def test_nothing_accepted_estimates_from_the_real_pairs_alone() -> None:
+    segmenter, images, coarse = case()
+    results = refine(segmenter, REAL, images, coarse, alpha=math.inf)
+    assert all(not r.accepted and r.round == 2 for r in results)
+    assert len(segmenter.conditioned) == 1
+    assert np.array_equal(results[1].mask, bar(2))
+
+
+def test_everything_accepted_needs_no_second_round() -> None:
+    segmenter, images, coarse = case()
+    results = refine(segmenter, REAL, images, coarse, alpha=0.0)
+    assert all(r.accepted and r.round == 1 for r in results)
+    assert len(segmenter.conditioned) == 1
+
+
+def test_no_images_give_no_results() -> None:
+    assert refine(case()[0], REAL, [], []) == []
+
+
+def test_coarse_masks_must_be_in_step() -> None:
+    segmenter, images, coarse = case()
+    with pytest.raises(ValueError, match="zip"):
+        refine(segmenter, REAL, images, coarse[:2])
