@@ -77,8 +77,8 @@ NUM_FOLDS = len(EMOJI_5I)
 
 
 def prompt_name(concept: str) -> str:
-    """The name as a prompt says it: ``"hot-pepper"`` -> ``"hot pepper"``; ``"t-shirt"`` keeps its hyphen."""
-    return concept if concept == "t-shirt" else concept.replace("-", " ")
+    """The name as a prompt says it: ``"hot-pepper"`` -> ``"hot pepper"``."""
+    return concept.replace("-", " ")
 
 
 def novel_ids(fold: int) -> tuple[int, ...]:

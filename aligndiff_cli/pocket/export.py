@@ -1,0 +1,53 @@
+"""From training states to a folder that ``StableDiffusionPipeline.from_pretrained`` loads as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+from aligndiff_cli.pocket.diffusion import Denoiser, build_scheduler, trained_vae
+from aligndiff_cli.pocket.pool import load_pool
+from aligndiff_cli.pocket.training import ema_weights
+
+DEFAULTS: dict[str, object] = {
+    "inversion_steps": 250,
+    "inversion_learning_rate": 0.02,
+    "inversion_batch": 16,
+    "inversion_accumulation": 1,
+    "steps": 25,
+    "guidance": 3.0,
+    "attention_levels": [0, 1],
+    "mask_threshold": 0.4,
+}
+"""Settings that suit this model (``aligndiff.json``), chosen on validation classes; see the card."""
+
+
+def export_model(work: Path, out: Path) -> None:
+    """Write the averaged weights of `work` as a diffusers pipeline folder; `out` is replaced.
+
+    The U-Net is stored in half precision (its error is far below the training noise), the rest in single
+    precision: transformers computes in the stored one.
+    """
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    model = Denoiser(tokenizer)
+    model.load_state_dict(ema_weights(work / "diffusion.safetensors"), strict=False)
+    vae = trained_vae(work)
+    vae.register_to_config(scaling_factor=float(1 / load_pool(work)[0].float().std()))
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=model.text_encoder.eval(),
+        tokenizer=tokenizer,
+        unet=model.unet.eval().to(torch.float16),
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    shutil.rmtree(out, ignore_errors=True)
+    pipeline.save_pretrained(out, safe_serialization=True)
+    (out / "aligndiff.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")

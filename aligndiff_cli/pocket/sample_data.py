@@ -1,0 +1,27 @@
+"""The small rendered part of the emoji world that ships with the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aligndiff_cli.datasets.emoji import EmojiWorld
+from aligndiff_cli.datasets.emoji_classes import EMOJI_5I_CLASSES
+from aligndiff_cli.datasets.emoji_prepare import BASE, folder_name, write_fss, write_scenes
+from aligndiff_cli.disk.voc import write_classes
+
+CLASSES = ("christmas-tree", "octopus", "camel", "saxophone")
+"""Two classes the pocket diffusion model knows, two it has never seen; all of the Emoji-FSS test split."""
+
+
+def write_sample_data(out: Path, icons: Path, seed: int, queries: int = 10, scenes: int = 40) -> None:
+    """Write support (1 shot), query and base folders; base scenes hold none of `CLASSES`.
+
+    Class ids are Emoji-5i's; the rare classes come after them, in the order of ``classes.txt``.
+    """
+    world = EmojiWorld(icons)
+    write_fss(out, world, CLASSES, shots=1, seed=seed, per_class=queries)
+    names = [*EMOJI_5I_CLASSES, *(name for name in CLASSES if name not in EMOJI_5I_CLASSES)]
+    base = {i: name for i, name in enumerate(names, 1) if name not in CLASSES}
+    write_scenes(out / BASE, "train", world, base, scenes, seed)
+    for folder in (out, out / BASE):
+        write_classes(folder, [folder_name(name) for name in names])
