@@ -27,7 +27,7 @@ def latent_mask(mask: Tensor, size: tuple[int, int], *, mode: MaskMode = "neares
     Args:
         mask: (B, H, W) bool, or soft in [0, 1], at any resolution.
         size: (h, w) of the latents.
-        mode: ``"nearest"`` looks at the pixel nearest a position's centre (the public release does so);
+        mode: ``"nearest"`` looks at one pixel, at a position's centre (the public release: in its corner);
             ``"area"`` at the share of foreground among all its pixels, which keeps thin parts.
         threshold: a position is foreground above this.
 

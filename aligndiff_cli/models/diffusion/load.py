@@ -42,7 +42,7 @@ def load_diffusion(source: str | Path, *, device: str = "auto", dtype: torch.dty
     defaults = read_defaults(folder)
     try:
         pipeline = _pipeline(folder, precision, target)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
     return family(pipeline, source=str(source), fingerprint=fingerprint(folder), defaults=defaults)
