@@ -7,7 +7,7 @@ D_good. Re-estimation: the segmenter is conditioned on the larger D_good, and pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
@@ -24,6 +24,8 @@ State = TypeVar("State")
 ALPHA = 0.8
 SCORING_PROBABILITY = 0.4
 ESTIMATE_PROBABILITY = 0.5
+CHUNK = 16
+"""Images predicted at once."""
 
 
 class FewShot(Protocol[State]):
@@ -98,25 +100,36 @@ def score(
         coarse: the coarse mask M_i (H, W).
         alpha: consensus threshold; inf accepts nothing, 0 everything that is not empty.
         keep: which mask joins: "coarse" (the algorithm as printed) or "prediction" (the authors' release).
-        probability: above which a pixel of the prediction is foreground.
+        probability: from which a pixel of the prediction is foreground.
     """
-    predicted = prediction > probability
+    predicted = prediction >= probability
     agreement = iou(predicted, coarse)
     mask = coarse if keep == "coarse" else predicted
     # an empty mask can condition nothing, so it never joins, whatever alpha is
     return Score(mask, agreement, agreement >= alpha and bool(mask.any()))
 
 
-def strongest(scores: Sequence[Score], limit: int | None) -> list[int]:
-    """Indices of the accepted with the highest consensus IoU, at most `limit`, in their own order.
+class Strongest:
+    """The accepted pairs of highest consensus IoU, at most ``limit`` of them (None: all).
 
-    Equal IoUs go by order; None takes all.
+    Equal IoUs go by order. No more than ``limit`` masks are held, however many pairs are offered.
     """
-    accepted = [index for index, item in enumerate(scores) if item.accepted]
-    if limit is None or len(accepted) <= limit:
-        return accepted
-    best = sorted(accepted, key=lambda index: (-scores[index].iou, index))[: max(limit, 0)]
-    return sorted(best)
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._held: dict[int, Score] = {}
+
+    def offer(self, index: int, score: Score) -> None:
+        """Take in a pair if it was accepted, and drop the weakest if there are too many."""
+        if not score.accepted:
+            return
+        self._held[index] = score
+        if self._limit is not None and len(self._held) > max(self._limit, 0):
+            del self._held[min(self._held, key=lambda i: (self._held[i].iou, -i))]
+
+    def masks(self) -> list[tuple[int, Mask]]:
+        """Index and mask of each pair held, in the order of the indices."""
+        return [(index, self._held[index].mask) for index in sorted(self._held)]
 
 
 def refine(
@@ -130,35 +143,50 @@ def refine(
     scoring_probability: float = SCORING_PROBABILITY,
     estimate_probability: float = ESTIMATE_PROBABILITY,
     max_supports: int | None = None,
-) -> list[Refined]:
+) -> Iterator[tuple[int, Refined]]:
     """Algorithm 1 over all synthetic images of one class, pooled over its prompts.
+
+    With ``max_supports``, memory does not grow with the number of images if ``images`` and ``coarse`` read theirs when
+    asked.
 
     Args:
         segmenter: conditions and predicts; not changed.
         real: the given pairs, at least one; they always stay in D_good.
         images, coarse: the synthetic images (H, W, 3) and their coarse masks (H, W), in step.
         alpha, keep, scoring_probability: see `score`.
-        estimate_probability: above which a pixel is foreground in the second round.
+        estimate_probability: from which a pixel is foreground in the second round.
         max_supports: most pairs in D_good for the second round, the real ones included and never
             dropped; of the accepted, those of highest consensus IoU fill it. None takes all.
 
-    Returns:
-        One result per image, in order.
+    Yields:
+        Index and result of each image once: first those kept in scoring, then those re-estimated.
+
+    Raises:
+        ValueError: ``images`` and ``coarse`` differ in number.
     """
+    if len(images) != len(coarse):
+        raise ValueError(f"{len(images)} images but {len(coarse)} coarse masks")
     state = segmenter.condition(real)
-    predictions = segmenter.predict(state, images)
-    scores = [
-        score(soft, mask, alpha=alpha, keep=keep, probability=scoring_probability)
-        for soft, mask in zip(predictions, coarse, strict=True)
-    ]
-    room = None if max_supports is None else max(0, max_supports - len(real))
-    good = [(images[index], scores[index].mask) for index in strongest(scores, room)]
-    rest = [index for index, item in enumerate(scores) if not item.accepted]
-    if good and rest:
-        state = segmenter.extend(state, good)
-    estimates = segmenter.predict(state, [images[index] for index in rest]) if rest else []
-    masks = {index: soft > estimate_probability for index, soft in zip(rest, estimates, strict=True)}
-    return [
-        Refined(item.mask, item.iou, True, 1) if item.accepted else Refined(masks[index], item.iou, False, 2)
-        for index, item in enumerate(scores)
-    ]
+    good = Strongest(None if max_supports is None else max(0, max_supports - len(real)))
+    rest: dict[int, float] = {}
+    for index, soft in _predictions(segmenter, state, images, range(len(images))):
+        found = score(soft, coarse[index], alpha=alpha, keep=keep, probability=scoring_probability)
+        good.offer(index, found)
+        if found.accepted:
+            yield index, Refined(found.mask, found.iou, True, 1)
+        else:
+            rest[index] = found.iou
+    supports = [(images[index], mask) for index, mask in good.masks()]
+    if supports and rest:
+        state = segmenter.extend(state, supports)
+    for index, soft in _predictions(segmenter, state, images, list(rest)):
+        yield index, Refined(soft >= estimate_probability, rest[index], False, 2)
+
+
+def _predictions(
+    segmenter: FewShot[State], state: State, images: Sequence[Image], indices: Sequence[int]
+) -> Iterator[tuple[int, SoftMap]]:
+    """Index and soft map of each image, a few at a time."""
+    for start in range(0, len(indices), CHUNK):
+        chunk = indices[start : start + CHUNK]
+        yield from zip(chunk, segmenter.predict(state, [images[index] for index in chunk]), strict=True)

@@ -8,8 +8,8 @@ import numpy as np
 def object_window(mask: np.ndarray, aspect: float) -> tuple[slice, slice]:
     """The largest window of a given shape inside an image, moved so that it holds as much of the object as it can.
 
-    Cropping keeps the object's proportions, which squeezing the whole image into the model's shape would not; nothing is
-    enlarged, so an object that is small in its photograph stays small (the case Eq. 3 is made for).
+    Cropping keeps the object's proportions, which squeezing the whole image into the model's shape would not; nothing
+    is enlarged, so an object that is small in its photograph stays small (the case Eq. 3 is made for).
 
     Args:
         mask: bool (H, W) with at least one true pixel.

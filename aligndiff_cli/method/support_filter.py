@@ -46,7 +46,7 @@ def filter_supports(
         value = 0.0
         if mask.any():
             maps = segmenter.predict(segmenter.condition([(image, mask)]), images)
-            values = [iou(soft > PROBABILITY, truth) for soft, (_, truth) in zip(maps, real, strict=True)]
+            values = [iou(soft >= PROBABILITY, truth) for soft, (_, truth) in zip(maps, real, strict=True)]
             value = sum(values) / len(values)
         verdicts.append(Verdict(value, value > beta))
     return verdicts

@@ -145,10 +145,10 @@ class MaskStage:
             keep=o.keep,  # type: ignore[arg-type]  # checked above
             max_supports=o.max_supports,
         )
-        for item, result in zip(group, results, strict=True):
-            if item.id in wanted:
-                yield self._write(item, result)
-            advance(1, item.cls)
+        for index, result in results:
+            if group[index].id in wanted:
+                yield self._write(group[index], result)
+            advance(1, group[index].cls)
 
     def _coarse(self, item_id: str) -> np.ndarray:
         return read_soft(self._files(item_id)[layout.COARSE]) >= self.options.attention_threshold

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from aligndiff_cli.method.consensus import Image, Mask, Pair, Score, SoftMap, iou, refine, score, strongest
+from aligndiff_cli.method.consensus import Image, Mask, Pair, Refined, Score, SoftMap, Strongest, iou, score
+from aligndiff_cli.method.consensus import refine as refine_each
 
 WIDTH = 10
 
@@ -67,9 +69,9 @@ def test_an_iou_of_exactly_alpha_is_accepted() -> None:
     assert not score(soft(bar(4)), bar(5), alpha=0.8001).accepted
 
 
-def test_scoring_counts_probabilities_above_0_4() -> None:
-    assert score(soft(bar(5), 0.41), bar(5)).iou == 1.0
-    assert score(soft(bar(5), 0.4), bar(5)).iou == 0.0
+def test_scoring_counts_probabilities_from_0_4() -> None:
+    assert score(soft(bar(5), 0.4), bar(5)).iou == 1.0
+    assert score(soft(bar(5), 0.39), bar(5)).iou == 0.0
 
 
 def test_the_kept_mask_follows_the_rule() -> None:
@@ -84,15 +86,25 @@ def test_an_empty_mask_never_joins(keep: str) -> None:
 
 
 def test_strongest_takes_the_highest_ious_and_breaks_ties_by_order() -> None:
-    ious = (0.9, 0.95, 0.1, 0.9, 0.99)
-    scores = [Score(bar(1), value, value >= 0.8) for value in ious]
-    assert strongest(scores, None) == [0, 1, 3, 4]
-    assert strongest(scores, 3) == [0, 1, 4]
-    assert strongest(scores, 1) == [4]
-    assert strongest(scores, 0) == []
+    def held(limit: int | None) -> list[int]:
+        strongest = Strongest(limit)
+        for index, value in enumerate((0.9, 0.95, 0.1, 0.9, 0.99)):
+            strongest.offer(index, Score(bar(1), value, value >= 0.8))
+        return [index for index, _ in strongest.masks()]
+
+    assert held(None) == [0, 1, 3, 4]
+    assert held(3) == [0, 1, 4]
+    assert held(1) == [4]
+    assert held(0) == []
 
 
 REAL = [(image(100), bar(3))]
+
+
+def refine(*arguments: Any, **options: Any) -> list[Refined]:
+    """All results, in the order of the images."""
+    found = dict(refine_each(*arguments, **options))
+    return [found[index] for index in sorted(found)]
 
 
 def case() -> tuple[Scripted, list[Image], list[Mask]]:
@@ -121,12 +133,12 @@ def test_predictions_can_be_kept_instead() -> None:
     assert np.array_equal(segmenter.conditioned[-1][1][1], bar(5))
 
 
-def test_estimates_are_cut_above_0_5() -> None:
+def test_estimates_are_cut_at_0_5() -> None:
     segmenter, images, coarse = case()
-    segmenter.second[1] = soft(bar(7), 0.5)
+    segmenter.second[1] = soft(bar(7), 0.49)
     assert not refine(segmenter, REAL, images, coarse)[1].mask.any()
     segmenter, images, coarse = case()
-    segmenter.second[1] = soft(bar(7), 0.51)
+    segmenter.second[1] = soft(bar(7), 0.5)
     assert refine(segmenter, REAL, images, coarse)[1].mask.any()
 
 
@@ -161,5 +173,5 @@ def test_no_images_give_no_results() -> None:
 
 def test_coarse_masks_must_be_in_step() -> None:
     segmenter, images, coarse = case()
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="3 images but 2 coarse masks"):
         refine(segmenter, REAL, images, coarse[:2])
