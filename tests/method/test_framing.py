@@ -1,0 +1,36 @@
+"""The window of a photograph that a model sees, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aligndiff_cli.method.framing import object_window
+
+
+def mask(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
+    covered = np.zeros((height, width), bool)
+    covered[rows, columns] = True
+    return covered
+
+
+@pytest.mark.parametrize(
+    ("covered", "aspect", "rows", "columns"),
+    [
+        # wider than the window: 6 of 10 columns, around the object's middle (column 5)
+        (mask(6, 10, slice(0, 2), slice(4, 6)), 1.0, (0, 6), (2, 8)),
+        # an object at the edge: the window stops at the image
+        (mask(6, 10, slice(0, 2), slice(9, 10)), 1.0, (0, 6), (4, 10)),
+        # higher than the window
+        (mask(10, 4, slice(0, 1), slice(0, 4)), 1.0, (0, 4), (0, 4)),
+        # a window twice as high as wide
+        (mask(8, 8, slice(0, 8), slice(6, 8)), 2.0, (0, 8), (4, 8)),
+        # an object larger than the window: its middle stays in the middle
+        (mask(2, 9, slice(0, 2), slice(0, 9)), 1.0, (0, 2), (4, 6)),
+        # nothing to crop
+        (mask(5, 5, slice(1, 2), slice(1, 2)), 1.0, (0, 5), (0, 5)),
+    ],
+)
+def test_windows(covered: np.ndarray, aspect: float, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    window = object_window(covered, aspect)
+    assert [(part.start, part.stop) for part in window] == [rows, columns]
