@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +32,10 @@ from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter, masked_
 from aligndiff_cli.models.segmenters.training import Batch, Episode, mean_iou, train_hsnet
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-CLASSIFIER_SIZE = 128
-SIZE = 160
-"""Side of HSNet's inputs: the 128-pixel pictures enlarged, for levels of 20, 10 and 5 positions."""
-RENDER_SIZES = (80, 96, 112, 128)
+CLASSIFIER_SIZE = 96
+SIZE = 128
+"""Side of HSNet's inputs: levels of 16, 8 and 4 positions."""
+RENDER_SIZES = (64, 80, 96)
 
 
 def small_resnet() -> ResNetConfig:
@@ -109,24 +110,23 @@ def _recolour(images: Tensor, rng: np.random.Generator) -> Tensor:
     return (images * gain + shift).clamp(0, 1)
 
 
-def train_classifier(renders: Renders, folder: Path, *, steps: int, batch: int = 48) -> ResNetModel:
-    """AdamW with a rise to 3e-3 and a cosine fall; resumes from `folder` every 200 steps."""
+def train_classifier(renders: Renders, folder: Path, *, steps: int, batch: int = 48, every: int = 200) -> ResNetModel:
+    """AdamW with a rise to 3e-3 and a cosine fall; saves every `every` steps, and resumes from `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     model = Classifier(len(renders.names))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.15)
-    first = _resume_classifier(model, optimizer, schedule, folder)
+    first = _resume_classifier(model, optimizer, folder)
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
     began, right = time.time(), 0.0
     for step in range(first, steps):
+        optimizer.param_groups[0]["lr"] = 3e-3 * _rise_and_fall(step / steps)
         images, masks, labels = renders.labelled(step, batch, CLASSIFIER_SIZE)
         loss, share = model.loss((images - mean) / std, masks, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        schedule.step()
         right = 0.98 * right + 0.02 * float(share)
-        if (step + 1) % 200 == 0 or step + 1 == steps:
+        if (step + 1) % every == 0 or step + 1 == steps:
             print(f"step {step + 1}: loss {loss.item():.3f} right {right:.3f} {time.time() - began:.0f} s", flush=True)
             _save_classifier(model, optimizer, folder, step + 1)
     return model.net
@@ -141,12 +141,12 @@ def _save_classifier(model: Classifier, optimizer: torch.optim.Optimizer, folder
     (folder / "classifier.tmp").replace(folder / "classifier.safetensors")
 
 
-def _resume_classifier(
-    model: Classifier,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    folder: Path,
-) -> int:
+def _rise_and_fall(done: float) -> float:
+    """Factor of the learning rate after a share `done` of the steps: up over 0.15, a cosine down."""
+    return min((done + 1e-3) / 0.15, 0.5 + 0.5 * math.cos(math.pi * max(0.0, (done - 0.15) / 0.85)))
+
+
+def _resume_classifier(model: Classifier, optimizer: torch.optim.Optimizer, folder: Path) -> int:
     path = folder / "classifier.safetensors"
     if not path.is_file():
         return 0
@@ -158,10 +158,7 @@ def _resume_classifier(
             _, index, name = key.split(".")
             state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    step = int(tensors["step"])
-    for _ in range(min(step, schedule.total_steps - 1)):  # type: ignore[attr-defined]
-        schedule.step()
-    return step
+    return int(tensors["step"])
 
 
 def save_backbone(net: ResNetModel, folder: Path) -> Backbone:
@@ -201,8 +198,8 @@ def main() -> None:
     parser.add_argument("--icons", type=Path, required=True, help="folder of the artists' packages")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--out", type=Path, required=True, help="folder that ships")
-    parser.add_argument("--classifier-steps", type=int, default=2000)
-    parser.add_argument("--hsnet-steps", type=int, default=800)
+    parser.add_argument("--classifier-steps", type=int, default=1500)
+    parser.add_argument("--hsnet-steps", type=int, default=400)
     parser.add_argument("--pairs", type=int, default=5, help="pairs per HSNet step, each used both ways")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
