@@ -16,66 +16,121 @@ def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Words of TINY_WORDS are one token each; any other word is spelled letter by letter.
     """
-    folder: Path = tmp_path_factory.mktemp("models") / "tiny_sd"
-    return build_tiny_sd(folder)
+    return build_tiny_sd(tmp_path_factory.mktemp("models") / "tiny_sd")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The like of a StableDiffusionXLPipeline, with text encoders of widths 32 and 16."""
+    return build_tiny_sdxl(tmp_path_factory.mktemp("models") / "tiny_sdxl")
 
 
 def build_tiny_sd(folder: Path) -> Path:
-    """Write a small random pipeline and return its folder."""
+    """Write a small random Stable Diffusion pipeline and return its folder."""
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPTextModel
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         tokenizer = tiny_tokenizer(folder / "words")
-        text = CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=24,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-        unet = UNet2DConditionModel(
-            sample_size=16,
-            block_out_channels=(16, 16, 32),
-            layers_per_block=1,
-            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=32,
-            attention_head_dim=2,
-            norm_num_groups=8,
-        )
-        vae = AutoencoderKL(
-            block_out_channels=(8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            latent_channels=4,
-            norm_num_groups=4,
-            sample_size=32,
-        )
         pipeline = StableDiffusionPipeline(
-            vae=vae,
-            text_encoder=CLIPTextModel(text),
+            text_encoder=CLIPTextModel(tiny_text_config(tokenizer, 32)),
             tokenizer=tokenizer,
-            unet=unet,
-            scheduler=DDIMScheduler(
-                beta_schedule="scaled_linear",
-                beta_start=0.00085,
-                beta_end=0.012,
-                clip_sample=False,
-                steps_offset=1,
-                set_alpha_to_one=False,
-            ),
+            unet=tiny_unet(cross_attention_dim=32),
+            vae=tiny_vae(),
+            scheduler=tiny_scheduler(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
         )
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+def build_tiny_sdxl(folder: Path) -> Path:
+    """Write a small random Stable Diffusion XL pipeline and return its folder."""
+    import torch
+    from diffusers import StableDiffusionXLPipeline
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tokenizer = tiny_tokenizer(folder / "words")
+        unet = tiny_unet(
+            cross_attention_dim=48,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=16 + 6 * 8,
+        )
+        pipeline = StableDiffusionXLPipeline(
+            text_encoder=CLIPTextModel(tiny_text_config(tokenizer, 32)),
+            text_encoder_2=CLIPTextModelWithProjection(tiny_text_config(tokenizer, 16)),
+            tokenizer=tokenizer,
+            tokenizer_2=tokenizer,
+            unet=unet,
+            vae=tiny_vae(),
+            scheduler=tiny_scheduler(),
+        )
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def tiny_text_config(tokenizer, width: int):  # type: ignore[no-untyped-def]
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=64,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=24,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def tiny_unet(**own: object):  # type: ignore[no-untyped-def]
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(16, 16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=2,
+        norm_num_groups=8,
+        **own,
+    )
+
+
+def tiny_vae():  # type: ignore[no-untyped-def]
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=32,
+    )
+
+
+def tiny_scheduler():  # type: ignore[no-untyped-def]
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        steps_offset=1,
+        set_alpha_to_one=False,
+    )
 
 
 def tiny_tokenizer(folder: Path):  # type: ignore[no-untyped-def]

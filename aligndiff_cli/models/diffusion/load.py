@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +16,12 @@ import torch
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.diffusion.defaults import read_defaults
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.stable import StableDiffusion
+from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
 
-_FAMILIES = {"StableDiffusionPipeline": StableDiffusion}
-_PARTS = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
+_FAMILIES: dict[str, type[StableDiffusion]] = {
+    "StableDiffusionPipeline": StableDiffusion,
+    "StableDiffusionXLPipeline": StableDiffusionXL,
+}
 _SAMPLES, _SAMPLE_BYTES = 256, 4096
 
 
@@ -45,7 +47,7 @@ def load_diffusion(source: str | Path, *, device: str = "auto", dtype: torch.dty
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
-    return family(pipeline, source=str(source), fingerprint=fingerprint(folder), defaults=defaults)
+    return family(pipeline, source=str(source), fingerprint=fingerprint(folder, family.parts), defaults=defaults)
 
 
 def pick_device(name: str) -> torch.device:
@@ -61,14 +63,14 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, parts: Sequence[str]) -> str:
     """A digest of the model: every configuration file in full, each weights file by size and samples.
 
     Weights are sampled at 256 even places of 4 KiB (small files are thereby read in full), so that a
     checkpoint of several GB costs milliseconds; any training run changes all of them.
     """
     digest = hashlib.blake2b(digest_size=16)
-    files = [path for part in _PARTS for path in (folder / part).rglob("*")]
+    files = [path for part in parts for path in (folder / part).rglob("*")]
     for path in sorted([folder / "model_index.json", *files]):
         if path.is_file() and path.suffix in (".safetensors", ".json", ".txt", ".model"):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
@@ -88,7 +90,7 @@ def _add_file(digest: Any, path: Path) -> None:
             digest.update(file.read(_SAMPLE_BYTES))
 
 
-def _family(folder: Path) -> Any:
+def _family(folder: Path) -> type[StableDiffusion]:
     index = folder / "model_index.json"
     remedy = "Pass a folder or hub id of a diffusers text-to-image pipeline"
     try:
@@ -97,7 +99,7 @@ def _family(folder: Path) -> Any:
         raise ModelError("not a diffusers pipeline: no readable model_index.json", folder, remedy) from error
     if name not in _FAMILIES:
         raise ModelError(f"{name} is not supported", folder, f"Supported: {', '.join(_FAMILIES)}")
-    missing = [part for part in _PARTS if not (folder / part).is_dir()]
+    missing = [part for part in _FAMILIES[name].parts if not (folder / part).is_dir()]
     if missing:
         raise ModelError(f"the model has no {', '.join(missing)} folder", folder, "Download or copy it again")
     return _FAMILIES[name]
@@ -107,9 +109,9 @@ def _pipeline(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
     halves = list((folder / "unet").glob("*.fp16.safetensors"))
     only_half = bool(halves) and len(halves) == len(list((folder / "unet").glob("*.safetensors")))
     with _quiet():
-        from diffusers import StableDiffusionPipeline
+        from diffusers import DiffusionPipeline
 
-        pipeline = StableDiffusionPipeline.from_pretrained(
+        pipeline = DiffusionPipeline.from_pretrained(
             folder,
             torch_dtype=dtype,
             use_safetensors=True,

@@ -46,14 +46,14 @@ class DiffusionModel(ABC):
         scheduler: the model's own diffusers scheduler (its noise schedule; never stepped).
     """
 
-    def __init__(self, *, source: str, fingerprint: str, defaults: ModelDefaults, vae: Any, scheduler: Any) -> None:
+    def __init__(self, pipeline: Any, *, source: str, fingerprint: str, defaults: ModelDefaults) -> None:
         self.source = source
         self.fingerprint = fingerprint
         self.defaults = defaults
-        self.vae = vae
-        self.scheduler = scheduler
-        self.device: torch.device = vae.device
-        self.dtype: torch.dtype = vae.dtype
+        self.vae = pipeline.vae
+        self.scheduler = pipeline.scheduler
+        self.device: torch.device = pipeline.device
+        self.dtype: torch.dtype = pipeline.dtype
 
     @property
     @abstractmethod
@@ -127,7 +127,7 @@ class DiffusionModel(ABC):
         means, stds = [], []
         for image in images:
             self.latent_size(*image.shape[:2])
-            pixels = torch.from_numpy(image.copy()).to(self.device, self.dtype)
+            pixels = torch.from_numpy(image.copy()).to(self.device, self.vae.dtype)
             x = pixels.permute(2, 0, 1)[None] / 127.5 - 1
             moments = self.vae.encode(x).latent_dist
             means.append((moments.mean.float() - self._shift) * self._scale)
@@ -137,7 +137,7 @@ class DiffusionModel(ABC):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Latents (B, C, h, w) -> images (B, H, W, 3) uint8."""
-        z = (latents / self._scale + self._shift).to(self.dtype)
+        z = (latents / self._scale + self._shift).to(self.vae.dtype)
         pixels = self.vae.decode(z, return_dict=False)[0].float()
         if not bool(torch.isfinite(pixels).all()):
             raise ModelError("the model produced pixels that are not numbers", self.source, "Try float32 precision")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -94,8 +94,7 @@ def denoise(
     x_t = noise.to(model.device) * scheduler.init_noise_sigma
     guided = guidance > 1
     if guided:
-        empty = model.unconditional(len(seeds))
-        conditioning = replace(conditioning, hidden=torch.cat([empty.hidden, conditioning.hidden]))
+        conditioning = conditioning.after(model.unconditional(len(seeds)))
     for t in timesteps:
         x_in = scheduler.scale_model_input(torch.cat([x_t] * 2) if guided else x_t, t)
         output = model.predict(x_in, t, conditioning)

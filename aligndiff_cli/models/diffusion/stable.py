@@ -1,9 +1,10 @@
-"""Stable Diffusion 1.x and 2.x, and any pipeline folder built like them."""
+"""Stable Diffusion 1.x, 2.x and XL, and any pipeline folder built like them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,29 +15,36 @@ from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.capture import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.text import Conditioning, insert_encoded, lay_out, spliced, word_ids
+from aligndiff_cli.models.diffusion.text import (
+    Conditioning,
+    TokenLayout,
+    check_width,
+    insert_encoded,
+    lay_out,
+    spliced,
+    word_ids,
+)
 
 
 class StableDiffusion(DiffusionModel):
-    """One CLIP text encoder, one U-Net with cross-attention, epsilon or v prediction."""
+    """CLIP text encoding, a U-Net with cross-attention, epsilon or v prediction."""
+
+    parts: tuple[str, ...] = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
 
     def __init__(self, pipeline: Any, *, source: str, fingerprint: str, defaults: ModelDefaults) -> None:
-        super().__init__(
-            source=source,
-            fingerprint=fingerprint,
-            defaults=defaults,
-            vae=pipeline.vae,
-            scheduler=pipeline.scheduler,
-        )
+        super().__init__(pipeline, source=source, fingerprint=fingerprint, defaults=defaults)
         self.unet = pipeline.unet
-        self.text_encoder = pipeline.text_encoder
-        self.tokenizer = pipeline.tokenizer
-        for network in (self.unet, self.text_encoder, self.vae):
+        self.encoders = self._text_encoders(pipeline)
+        for network in (self.unet, self.vae, *(encoder for _, encoder in self.encoders)):
             network.eval().requires_grad_(False)
         self._prediction = str(self.scheduler.config.prediction_type)
         if self._prediction not in ("epsilon", "v_prediction"):
             raise ModelError(f"the model predicts {self._prediction!r}, expected epsilon or v_prediction", source)
         self._alphas_cumprod = self.scheduler.alphas_cumprod.to(self.device, torch.float32)
+
+    def _text_encoders(self, pipeline: Any) -> list[tuple[Any, Any]]:
+        """(tokenizer, text encoder) of each text encoder, in the order their outputs are joined."""
+        return [(pipeline.tokenizer, pipeline.text_encoder)]
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -52,8 +60,8 @@ class StableDiffusion(DiffusionModel):
 
     @property
     def embedding_dim(self) -> int:
-        """Width of CLIP's token embeddings."""
-        return int(self.text_encoder.config.hidden_size)
+        """Width of the token embeddings, summed over text encoders."""
+        return sum(int(encoder.config.hidden_size) for _, encoder in self.encoders)
 
     @property
     def train_steps(self) -> int:
@@ -61,40 +69,55 @@ class StableDiffusion(DiffusionModel):
         return int(self.scheduler.config.num_train_timesteps)
 
     def word_embedding(self, word: str) -> Tensor:
-        """Rows of CLIP's embedding matrix for the word's tokens, (tokens, dim), float32."""
-        ids = word_ids(self.tokenizer, word)
-        if not ids:
-            raise ModelError(f"the model's tokenizer has no token for {word!r}", self.source, "Use another word")
-        matrix = self.text_encoder.get_input_embeddings().weight
-        return matrix[ids].detach().float()
+        """Rows of the embedding matrices for the word's tokens, (tokens, dim), float32."""
+        rows = []
+        for tokenizer, encoder in self.encoders:
+            ids = word_ids(tokenizer, word)
+            if not ids:
+                raise ModelError(f"the model's tokenizer has no token for {word!r}", self.source, "Use another word")
+            rows.append(encoder.get_input_embeddings().weight[ids].detach().float())
+        return torch.cat(rows, dim=-1)
 
     def encode_prompts(self, prompts: Sequence[Prompt]) -> Conditioning:
         """Encode prompts; differentiable with respect to each prompt's embedding."""
-        layouts = [lay_out(self.tokenizer, prompt) for prompt in prompts]
-        with spliced(self.text_encoder.get_input_embeddings(), prompts, layouts):
-            hidden = self._encode([layout.ids for layout in layouts])
+        check_width(prompts, self.embedding_dim)
+        states, pooled, start = [], None, 0
+        layouts: list[TokenLayout] = []
+        for tokenizer, encoder in self.encoders:
+            layouts = [lay_out(tokenizer, prompt) for prompt in prompts]
+            end = start + int(encoder.config.hidden_size)
+            own = [_columns(prompt, start, end) for prompt in prompts]
+            with spliced(encoder.get_input_embeddings(), own, layouts):
+                hidden, pooled = self._encode(encoder, [layout.ids for layout in layouts])
+            states.append(hidden)
+            start = end
         return Conditioning(
-            hidden=insert_encoded(hidden, prompts, layouts),
+            hidden=insert_encoded(torch.cat(states, dim=-1), prompts, layouts),
+            # All text encoders of a model cut text into the same tokens.
             class_tokens=tuple(layout.class_tokens for layout in layouts),
             v_tokens=tuple(layout.v_tokens for layout in layouts),
+            pooled=pooled,
         )
 
+    @torch.no_grad()
     def unconditional(self, count: int) -> Conditioning:
         """The empty prompt, ``count`` times."""
-        padded = self.tokenizer("", padding="max_length", max_length=self.tokenizer.model_max_length).input_ids
-        with torch.no_grad():
-            hidden = self._encode([tuple(padded)])
-        return Conditioning(hidden.expand(count, -1, -1), ((),) * count, ((),) * count)
+        states, pooled = [], None
+        for tokenizer, encoder in self.encoders:
+            ids = tokenizer("", padding="max_length", max_length=tokenizer.model_max_length).input_ids
+            # Encoded once per item: a batch of one rounds differently, and pixels are to equal diffusers'.
+            hidden, pooled = self._encode(encoder, [ids] * count)
+            states.append(hidden)
+        return Conditioning(torch.cat(states, dim=-1), ((),) * count, ((),) * count, pooled)
 
-    def _encode(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """Token ids (B, L) -> hidden states (B, L, D), normalised as the U-Net expects."""
-        tokens = torch.tensor(ids, device=self.device)
+    def _encode(self, encoder: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+        """Token ids (B, L) -> hidden states (B, L, D) as the U-Net expects them, and no summary."""
         skip = self.defaults.clip_skip
-        output = self.text_encoder(tokens, output_hidden_states=skip > 0)
+        output = encoder(torch.tensor(ids, device=self.device), output_hidden_states=skip > 0)
         if skip == 0:
-            return output.last_hidden_state
-        encoder = getattr(self.text_encoder, "text_model", self.text_encoder)
-        return encoder.final_layer_norm(output.hidden_states[-(skip + 1)])
+            return output.last_hidden_state, None
+        network = getattr(encoder, "text_model", encoder)
+        return network.final_layer_norm(output.hidden_states[-(skip + 1)]), None
 
     def noise_and_target(self, x0: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """x_t = sqrt(a) x0 + sqrt(1 - a) eps; the target is eps, or v = sqrt(a) eps - sqrt(1 - a) x0.
@@ -109,11 +132,63 @@ class StableDiffusion(DiffusionModel):
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """The U-Net's output (B, C, h, w)."""
-        hidden = conditioning.hidden.to(self.dtype)
-        return self.unet(x_t.to(self.dtype), t, encoder_hidden_states=hidden, return_dict=False)[0]
+        return self.unet(
+            x_t.to(self.dtype),
+            t,
+            encoder_hidden_states=conditioning.hidden.to(self.dtype),
+            added_cond_kwargs=self._added(x_t, conditioning),
+            return_dict=False,
+        )[0]
+
+    def _added(self, x_t: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
+        """What the U-Net is told besides the encoded prompt."""
+        return None
 
     def capture(
         self, latent_size: tuple[int, int], tokens: Sequence[Sequence[int]], levels: Sequence[int]
     ) -> AbstractContextManager[AttentionSums]:
         """While open, sum up the cross-attention to ``tokens`` of the last ``len(tokens)`` rows."""
         return capture_unet(self.unet, latent_size, tokens, levels)
+
+
+class StableDiffusionXL(StableDiffusion):
+    """Two text encoders (two vectors per token, side by side), a pooled prompt, and the image's size."""
+
+    parts = (*StableDiffusion.parts, "text_encoder_2", "tokenizer_2")
+
+    def __init__(self, pipeline: Any, *, source: str, fingerprint: str, defaults: ModelDefaults) -> None:
+        super().__init__(pipeline, source=source, fingerprint=fingerprint, defaults=defaults)
+        self._empty_is_zero = bool(pipeline.config.force_zeros_for_empty_prompt)
+        if self.dtype is torch.float16 and self.vae.config.force_upcast:
+            self.vae.to(torch.float32)  # its activations overflow in half precision
+
+    def _text_encoders(self, pipeline: Any) -> list[tuple[Any, Any]]:
+        return [
+            (pipeline.tokenizer, pipeline.text_encoder),
+            (pipeline.tokenizer_2, pipeline.text_encoder_2),
+        ]
+
+    def _encode(self, encoder: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+        """Hidden states before the last layer, and the projected summary where the encoder has one."""
+        output = encoder(torch.tensor(ids, device=self.device), output_hidden_states=True)
+        return output.hidden_states[-(self.defaults.clip_skip + 2)], getattr(output, "text_embeds", None)
+
+    def unconditional(self, count: int) -> Conditioning:
+        """The empty prompt, or zeros where the model was trained so."""
+        empty = super().unconditional(count)
+        if not self._empty_is_zero or empty.pooled is None:
+            return empty
+        zeros = torch.zeros_like
+        return replace(empty, hidden=zeros(empty.hidden), pooled=zeros(empty.pooled))
+
+    def _added(self, x_t: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
+        """The pooled prompt, and (original size, crop corner, target size) of an uncropped image."""
+        assert conditioning.pooled is not None  # the second text encoder always gives one
+        height, width = (side * self.latent_factor for side in x_t.shape[-2:])
+        sizes = torch.tensor([height, width, 0, 0, height, width], device=x_t.device, dtype=self.dtype)
+        return {"text_embeds": conditioning.pooled.to(self.dtype), "time_ids": sizes.expand(len(x_t), -1)}
+
+
+def _columns(prompt: Prompt, start: int, end: int) -> Prompt:
+    """The prompt with the part of its embedding that one text encoder gets."""
+    return prompt if prompt.embedding is None else replace(prompt, embedding=prompt.embedding[:, start:end])

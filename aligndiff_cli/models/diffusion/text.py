@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,20 +40,34 @@ class Conditioning:
     Attributes:
         hidden: (B, L, D) encoded prompts.
         class_tokens, v_tokens: per prompt, positions along L.
+        pooled: (B, P) summary of each prompt, for families that use one.
     """
 
     hidden: Tensor
     class_tokens: tuple[tuple[int, ...], ...]
     v_tokens: tuple[tuple[int, ...], ...]
+    pooled: Tensor | None = None
 
     def select(self, rows: Sequence[int]) -> Conditioning:
         """The conditioning of a batch in which sample i uses prompt ``rows[i]``."""
         index = torch.as_tensor(rows, device=self.hidden.device)
-        return replace(
-            self,
+        return Conditioning(
             hidden=self.hidden.index_select(0, index),
             class_tokens=tuple(self.class_tokens[row] for row in rows),
             v_tokens=tuple(self.v_tokens[row] for row in rows),
+            pooled=None if self.pooled is None else self.pooled.index_select(0, index),
+        )
+
+    def after(self, first: Conditioning) -> Conditioning:
+        """The rows of ``first``, then these, as classifier-free guidance needs them in one batch."""
+        pooled = None
+        if self.pooled is not None and first.pooled is not None:
+            pooled = torch.cat([first.pooled, self.pooled])
+        return Conditioning(
+            hidden=torch.cat([first.hidden, self.hidden]),
+            class_tokens=first.class_tokens + self.class_tokens,
+            v_tokens=first.v_tokens + self.v_tokens,
+            pooled=pooled,
         )
 
 
@@ -110,7 +124,6 @@ def spliced(embedding: nn.Module, prompts: Sequence[Prompt], layouts: Sequence[T
         return
 
     def put(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
-        check_width(values, output.shape[-1])
         v = torch.cat([value.to(output) for value in values])
         places = (torch.tensor(rows, device=output.device), torch.tensor(columns, device=output.device))
         return output.index_put(places, v)
@@ -135,16 +148,16 @@ def insert_encoded(hidden: Tensor, prompts: Sequence[Prompt], layouts: Sequence[
         if prompt.embedding is None or prompt.insertion == "input":
             sequences.append(row)
             continue
-        check_width([prompt.embedding], hidden.shape[-1])
         j = layout.v_tokens[0]
         sequences.append(torch.cat([row[:j], prompt.embedding.to(row), row[j:]])[: len(row)])
     return torch.stack(sequences)
 
 
-def check_width(embeddings: Sequence[Tensor], width: int) -> None:
-    """Refuse an embedding made for a text encoder of another width (ModelError)."""
-    for v in embeddings:
-        if v.ndim != 2 or v.shape[-1] != width:
+def check_width(prompts: Sequence[Prompt], width: int) -> None:
+    """Refuse embeddings made for text encoders of another width (ModelError)."""
+    for prompt in prompts:
+        v = prompt.embedding
+        if v is not None and (v.ndim != 2 or v.shape[-1] != width):
             raise ModelError(
                 f"an embedding of shape {tuple(v.shape)} does not fit this model, whose tokens have {width} numbers",
                 remedy="Invert again with this model, or generate with the model the bank was made with",

@@ -13,7 +13,12 @@ import torch
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.diffusion import ModelDefaults, load_diffusion
 from aligndiff_cli.models.diffusion.defaults import read_defaults
-from aligndiff_cli.models.diffusion.load import fingerprint
+from aligndiff_cli.models.diffusion.load import fingerprint as digest_of
+from aligndiff_cli.models.diffusion.stable import StableDiffusion
+
+
+def fingerprint(folder: Path) -> str:
+    return digest_of(folder, StableDiffusion.parts)
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def test_facts(tiny_sd) -> None:
     assert model.embedding_dim == 32
     assert model.dtype is torch.float32
     assert model.defaults == ModelDefaults()
-    for network in (model.unet, model.vae, model.text_encoder):
+    for network in (model.unet, model.vae, model.encoders[0][1]):
         assert not network.training
         assert not any(p.requires_grad for p in network.parameters())
 
@@ -95,13 +100,13 @@ def test_clip_skip(copy, tiny_sd) -> None:
     skipping, whole = load_diffusion(copy, device="cpu"), load_diffusion(tiny_sd, device="cpu")
     prompt = [Prompt("a {class}", "dog")]
     seen = {}
-    first_layer = whole.text_encoder.get_submodule(
-        "encoder.layers.0" if hasattr(whole.text_encoder, "encoder") else "text_model.encoder.layers.0"
+    first_layer = whole.encoders[0][1].get_submodule(
+        "encoder.layers.0" if hasattr(whole.encoders[0][1], "encoder") else "text_model.encoder.layers.0"
     )
     hook = first_layer.register_forward_hook(lambda m, a, out: seen.update(x=out[0] if isinstance(out, tuple) else out))
     whole.encode_prompts(prompt)
     hook.remove()
-    norm = getattr(whole.text_encoder, "text_model", whole.text_encoder).final_layer_norm
+    norm = getattr(whole.encoders[0][1], "text_model", whole.encoders[0][1]).final_layer_norm
     torch.testing.assert_close(skipping.encode_prompts(prompt).hidden, norm(seen["x"]))
 
 

@@ -24,22 +24,22 @@ def model(tiny_sd: Path) -> DiffusionModel:
 def test_plain_prompts_are_tokenised_as_a_whole(model, name) -> None:
     for template in (ADJECTIVE, "{class}", "a {class}, good", "a good {class}."):
         prompt = Prompt(template, name)
-        whole = model.tokenizer(prompt.text, padding="max_length", max_length=24).input_ids
-        assert list(lay_out(model.tokenizer, prompt).ids) == whole
+        whole = model.encoders[0][0](prompt.text, padding="max_length", max_length=24).input_ids
+        assert list(lay_out(model.encoders[0][0], prompt).ids) == whole
 
 
 def test_places_of_a_name_of_several_tokens(model) -> None:
-    layout = lay_out(model.tokenizer, Prompt("a photo of a {v*} {class}, good", "chess queen", torch.zeros(3, 32)))
+    layout = lay_out(model.encoders[0][0], Prompt("a photo of a {v*} {class}, good", "chess queen", torch.zeros(3, 32)))
     # begin a photo of a | v v v | chess queen | , good end
     assert layout.v_tokens == (5, 6, 7)
     assert layout.class_tokens == (8, 9)
-    names = model.tokenizer.convert_ids_to_tokens([layout.ids[i] for i in (8, 9, 10)])
+    names = model.encoders[0][0].convert_ids_to_tokens([layout.ids[i] for i in (8, 9, 10)])
     assert names == ["chess</w>", "queen</w>", ",</w>"]
     assert len(layout.ids) == 24
 
 
 def test_v_as_the_noun_is_what_attention_asks_for(model) -> None:
-    layout = lay_out(model.tokenizer, Prompt("a photo of a {v*}", "dog", torch.zeros(2, 32)))
+    layout = lay_out(model.encoders[0][0], Prompt("a photo of a {v*}", "dog", torch.zeros(2, 32)))
     assert layout.class_tokens == layout.v_tokens == (5, 6)
 
 
@@ -94,11 +94,11 @@ def test_gradients_reach_each_embedding_and_nothing_else(model, insertion) -> No
     conditioning.hidden[0].square().sum().backward()
     assert float(first.grad.abs().sum()) > 0
     assert second.grad is None or float(second.grad.abs().sum()) == 0
-    assert all(p.grad is None and not p.requires_grad for p in model.text_encoder.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in model.encoders[0][1].parameters())
 
 
 def test_the_hook_is_gone_and_the_matrix_untouched(model) -> None:
-    embedding = model.text_encoder.get_input_embeddings()
+    embedding = model.encoders[0][1].get_input_embeddings()
     before = embedding.weight.clone()
     model.encode_prompts([Prompt(ADJECTIVE, "dog", torch.ones(1, 32))])
     with pytest.raises(ModelError, match=r"\(1, 31\).*32"):
