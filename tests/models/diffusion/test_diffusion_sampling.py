@@ -25,6 +25,13 @@ def model(tiny_sd: Path) -> DiffusionModel:
     return load_diffusion(tiny_sd, device="cpu")
 
 
+def assert_same_pixels(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """Equal up to rounding: two copies of one network differ in the last bit of a float, by their place in memory."""
+    difference = np.abs(ours.astype(int) - theirs)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
 def diffusers_images(folder: Path, guidance: float, scheduler: str | None = None) -> np.ndarray:
     import diffusers
 
@@ -51,13 +58,13 @@ def test_pixels_equal_the_plain_pipeline(model, tiny_sd, guidance) -> None:
     ours, coarse = sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, guidance=guidance, capture=False))
     assert coarse is None
     assert ours.shape == (2, 40, 24, 3)
-    np.testing.assert_array_equal(ours, diffusers_images(tiny_sd, guidance))
+    assert_same_pixels(ours, diffusers_images(tiny_sd, guidance))
 
 
 @pytest.mark.parametrize("short", ["ddpm", "euler-a", "dpm++"])
 def test_other_schedulers_equal_the_plain_pipeline(model, tiny_sd, short) -> None:
     ours, _ = sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, guidance=3.0, scheduler=short, capture=False))
-    np.testing.assert_array_equal(ours, diffusers_images(tiny_sd, 3.0, SHORT_NAMES[short]))
+    assert_same_pixels(ours, diffusers_images(tiny_sd, 3.0, SHORT_NAMES[short]))
 
 
 def test_v_prediction_equals_the_plain_pipeline(tiny_sd, tmp_path) -> None:
@@ -66,7 +73,7 @@ def test_v_prediction_equals_the_plain_pipeline(tiny_sd, tmp_path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "v_prediction"}))
     options = SampleOptions(**SIZE, guidance=3.0, capture=False)
     ours, _ = sample(load_diffusion(folder, device="cpu"), PROMPTS, [5, 6], options)
-    np.testing.assert_array_equal(ours, diffusers_images(folder, 3.0))
+    assert_same_pixels(ours, diffusers_images(folder, 3.0))
     assert np.abs(ours.astype(int) - diffusers_images(tiny_sd, 3.0)).max() > 1
 
 
