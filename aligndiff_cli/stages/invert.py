@@ -70,6 +70,9 @@ class InvertStage:
         self.out = options.out
         self._source = options.model or POCKET
         self.notes = () if options.model else (POCKET_NOTE,)
+        self._scan = scan_support(
+            options.images, options.masks
+        )  # before the model is loaded: it may be the wrong folder
         self._pairs: dict[str, list[Pair]] = {}
 
     @cached_property
@@ -116,10 +119,13 @@ class InvertStage:
         Raises:
             FolderError: no pair can be used.
         """
-        scan = scan_support(self.options.images, self.options.masks)
-        problems = list(scan.problems)
+        problems = list(self._scan.problems)
         self._pairs = {}
-        for pair in scan.pairs:
+        unfit = self._unfit_classes({pair.cls for pair in self._scan.pairs})
+        problems += unfit.values()
+        for pair in self._scan.pairs:
+            if pair.cls in unfit:
+                continue
             try:
                 load_pair(pair)
             except InputError as error:
@@ -131,6 +137,18 @@ class InvertStage:
             listed = "; ".join(str(problem) for problem in problems[:3])
             raise FolderError(f"no image-mask pair can be used: {listed}", self.options.images)
         return Plan(list(chunks(map(self._item, self._pairs), self.options.instances)), problems)
+
+    def _unfit_classes(self, classes: Set[str]) -> dict[str, InputError]:
+        """Classes whose name is too long for a prompt, so that they do not spoil the batch they would be in."""
+        o = self.inversion
+        word = self.model.word_embedding(o.initializer)[:1].expand(o.vectors, -1)
+        unfit = {}
+        for cls in sorted(classes):
+            try:
+                self.model.encode_prompts([Prompt(o.template, class_words(cls), word, o.insertion)])
+            except InputError as error:
+                unfit[cls] = InputError(error.what, self.options.images / cls, error.remedy)
+        return unfit
 
     def _item(self, item_id: str) -> Item:
         pairs = self._pairs[item_id]

@@ -59,13 +59,8 @@ def markdown_rows(markdown: str) -> list[list[str]]:
 
 
 def _blocks(markdown: str) -> list[list[str]]:
-    """Stretches of lines that are all of a table, or all not."""
-    blocks: list[list[str]] = []
-    for line in filter(None, markdown.splitlines()):
-        if not blocks or blocks[-1][0].startswith("|") != line.startswith("|"):
-            blocks.append([])
-        blocks[-1].append(line)
-    return blocks
+    """Tables and paragraphs: what stands between empty lines, line by line."""
+    return [block.splitlines() for block in markdown.split("\n\n") if block.strip()]
 
 
 def _cells(line: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_backbone(tmp_path_factory.mktemp("models") / "backbone")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def models_loaded_once() -> Iterator[None]:
+    """Many commands in one process load the same model; once is enough for a test of the stages."""
+    from aligndiff_cli.models.diffusion.load import load_diffusion
+    from aligndiff_cli.stages import generate, invert
+
+    once = functools.cache(load_diffusion)
+    with pytest.MonkeyPatch.context() as patch:
+        for stage in (generate, invert):
+            patch.setattr(stage, "load_diffusion", once)
+        yield
 
 
 @pytest.fixture
