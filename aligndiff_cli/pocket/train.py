@@ -20,6 +20,7 @@ Seed = Annotated[int, typer.Option()]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 WORK = Path("work/pocket")
+MODEL = Path(__file__).parent / "model"
 
 
 @app.callback()
@@ -43,6 +44,24 @@ def vae(
     from aligndiff_cli.pocket.vae import train_vae
 
     train_vae(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
+
+
+@app.command()
+def decoder(
+    icons: Icons,
+    work: Work = WORK,
+    steps: Steps = 1500,
+    batch: Batch = 16,
+    pool: Pool = 8000,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Train the VAE's decoder on, leaving the latents as they are (any time after vae)."""
+    from aligndiff_cli.datasets.emoji import EmojiWorld
+    from aligndiff_cli.pocket.training import pick_device
+    from aligndiff_cli.pocket.vae import train_decoder
+
+    train_decoder(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
 
 
 @app.command()
@@ -88,11 +107,51 @@ def classifier(
 
 
 @app.command()
-def export(out: Out = Path(__file__).parent / "model", work: Work = WORK) -> None:
+def export(out: Out = MODEL, work: Work = WORK) -> None:
     """Write the averaged weights as a diffusers folder (at any time during or after the training)."""
     from aligndiff_cli.pocket.export import export_model
 
     export_model(work, out)
+
+
+@app.command()
+def measure(
+    icons: Icons,
+    model: Annotated[Path, typer.Option(help="The exported folder.")] = MODEL,
+    work: Work = WORK,
+    split: Annotated[str, typer.Option(help="val, to choose settings, or test.")] = "test",
+    per_class: Annotated[int, typer.Option(min=1)] = 16,
+    guidance: Annotated[float | None, typer.Option(help="Instead of the folder's aligndiff.json.")] = None,
+    sampling_steps: Annotated[int | None, typer.Option(help="Likewise.")] = None,
+    inversion_steps: Annotated[int | None, typer.Option(help="Likewise.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Likewise.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure a model against the judge (after classifier and export)."""
+    import json
+
+    from aligndiff_cli.datasets.emoji import EmojiWorld
+    from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
+    from aligndiff_cli.models.diffusion.load import load_diffusion
+    from aligndiff_cli.models.diffusion.sampling import SampleOptions
+    from aligndiff_cli.pocket.classifier import load_judge
+    from aligndiff_cli.pocket.measure import measure as figures
+
+    diffusion_model = load_diffusion(model, device="cpu")
+    own = diffusion_model.defaults
+    inversion = InversionOptions(
+        steps=inversion_steps or own.inversion_steps,
+        learning_rate=learning_rate or own.inversion_learning_rate,
+        batch=own.inversion_batch,
+        accumulation=own.inversion_accumulation,
+    )
+    sampling = SampleOptions(steps=sampling_steps, guidance=guidance)
+    result = figures(diffusion_model, load_judge(work), EmojiWorld(icons), split, per_class, seed, sampling, inversion)
+    text = json.dumps(result, indent=2)
+    typer.echo(text)
+    if out is not None:
+        out.write_text(text + "\n")
 
 
 @app.command()
