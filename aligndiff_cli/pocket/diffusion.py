@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.pocket.captions import caption, known_words
-from aligndiff_cli.pocket.pool import encode_pool, load_pool
+from aligndiff_cli.pocket.pool import Entry, encode_pool, load_pool
 from aligndiff_cli.pocket.text import MAX_TOKENS, WIDTH, build_text_encoder, write_tokenizer
 from aligndiff_cli.pocket.training import Ema, Progress, ema_weights, load_state, save_state, scheduled_lr
 from aligndiff_cli.pocket.vae import build_vae
@@ -86,7 +90,67 @@ def trained_vae(work: Path) -> AutoencoderKL:
     return vae
 
 
-def train_diffusion(work: Path, steps: int, until: int, batch: int, seed: int, device: torch.device) -> None:
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step: clean latents and noise (B, 4, 16, 16), steps t (B,), token ids (B, `MAX_TOKENS`)."""
+
+    x0: Tensor
+    noise: Tensor
+    t: Tensor
+    tokens: Tensor
+
+    def parts(self, count: int) -> list[Batch]:
+        """The batch cut into `count` equal parts."""
+        chunks = (tensor.chunk(count) for tensor in (self.x0, self.noise, self.t, self.tokens))
+        return [Batch(*part) for part in zip(*chunks, strict=True)]
+
+
+def denoising_loss(model: Denoiser, alphas_bar: Tensor, batch: Batch) -> Tensor:
+    """Mean weighted squared error of the predicted noise."""
+    a = alphas_bar[batch.t].view(-1, 1, 1, 1)
+    predicted = model(a.sqrt() * batch.x0 + (1 - a).sqrt() * batch.noise, batch.t, batch.tokens)
+    errors = (predicted - batch.noise).square().mean((1, 2, 3))
+    return (errors * min_snr_weight(alphas_bar, batch.t)).mean()
+
+
+class SideBySide:
+    """Gradients of one batch, its parts computed in threads of their own.
+
+    With one core per thread (OMP_NUM_THREADS=1) the threads meet once per step. Threads inside each operation
+    meet thousands of times, which is slow on a machine that does other work as well.
+
+    Args:
+        model: gets the gradients.
+        parts: number of threads; the batch size must be a multiple of it.
+    """
+
+    def __init__(self, model: Denoiser, parts: int) -> None:
+        self.replicas = [model, *(copy.deepcopy(model) for _ in range(parts - 1))]
+        for replica in self.replicas[1:]:
+            for own, shared in zip(replica.parameters(), model.parameters(), strict=True):
+                own.data = shared.data  # one storage: the optimizer's steps reach every replica
+        self._pool = ThreadPoolExecutor(parts)
+
+    def backward(self, alphas_bar: Tensor, batch: Batch) -> float:
+        """Leave the gradients of the mean loss in the model; returns that loss."""
+        for replica in self.replicas:
+            replica.zero_grad(set_to_none=True)
+        parts = batch.parts(len(self.replicas))
+        losses = list(self._pool.map(self._one, self.replicas, [alphas_bar] * len(parts), parts))
+        for first, *others in zip(*(replica.parameters() for replica in self.replicas), strict=True):
+            for other in others:
+                first.grad.add_(other.grad)
+        return sum(losses)
+
+    def _one(self, replica: Denoiser, alphas_bar: Tensor, part: Batch) -> float:
+        loss = denoising_loss(replica, alphas_bar, part) / len(self.replicas)
+        loss.backward()
+        return loss.item()
+
+
+def train_diffusion(
+    work: Path, steps: int, until: int, batch: int, seed: int, device: torch.device, parts: int = 1
+) -> None:
     """Train, resuming from ``work/diffusion.safetensors`` if it is there.
 
     Args:
@@ -96,6 +160,7 @@ def train_diffusion(work: Path, steps: int, until: int, batch: int, seed: int, d
         batch: samples per step.
         seed: of weights, batches, noise and captions.
         device: where to train.
+        parts: see `SideBySide`.
     """
     encode_pool(trained_vae(work).to(device), work, device)
     latents, entries = load_pool(work)
@@ -107,24 +172,35 @@ def train_diffusion(work: Path, steps: int, until: int, batch: int, seed: int, d
     ema = Ema(model, EMA_DECAY)
     start = load_state(work / "diffusion.safetensors", model, optimizer, ema)
     alphas_bar = build_scheduler().alphas_cumprod.to(device)
+    side_by_side = SideBySide(model, parts)
     progress = Progress()
     for step in range(start, until):
         rng = np.random.default_rng(item_seed(seed, f"diffusion/step/{step}"))
-        chosen = rng.integers(0, len(entries), batch)
-        captions = [caption(rng, e.concept, e.adjectives, e.tint) for e in (entries[i] for i in chosen)]
-        tokens = tokenizer(captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
-        x0 = latents[torch.from_numpy(chosen)].to(device)
-        noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32)).to(device)
-        t = torch.from_numpy(rng.integers(0, len(alphas_bar), batch)).to(device)
-        a = alphas_bar[t].view(-1, 1, 1, 1)
-        predicted = model(a.sqrt() * x0 + (1 - a).sqrt() * noise, t, tokens.input_ids.to(device))
-        loss = ((predicted - noise).square().mean((1, 2, 3)) * min_snr_weight(alphas_bar, t)).mean()
+        samples = draw_batch(rng, latents, entries, tokenizer, batch, len(alphas_bar), device)
         for group in optimizer.param_groups:
             group["lr"] = scheduled_lr(step, steps, PEAK_LR)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = side_by_side.backward(alphas_bar, samples)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         ema.update(model, step)
-        if progress.step(step + 1, until, loss.item(), batch):
+        if progress.step(step + 1, until, loss, batch):
             save_state(work / "diffusion.safetensors", model, optimizer, ema, step + 1)
+
+
+def draw_batch(
+    rng: np.random.Generator,
+    latents: Tensor,
+    entries: Sequence[Entry],
+    tokenizer: CLIPTokenizer,
+    count: int,
+    levels: int,
+    device: torch.device,
+) -> Batch:
+    """Random pictures with fresh captions, noise and noise levels in [0, `levels`)."""
+    chosen = rng.integers(0, len(entries), count)
+    captions = [caption(rng, e.concept, e.adjectives, e.tint) for e in (entries[i] for i in chosen)]
+    tokens = tokenizer(captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+    x0 = latents[torch.from_numpy(chosen)].to(device)
+    noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32)).to(device)
+    t = torch.from_numpy(rng.integers(0, levels, count)).to(device)
+    return Batch(x0, noise, t, tokens.input_ids.to(device))

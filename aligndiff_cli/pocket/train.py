@@ -80,12 +80,13 @@ def diffusion(
     batch: Batch = 64,
     seed: Seed = 0,
     device: Device = "auto",
+    parts: Annotated[int, typer.Option(min=1, help="Threads that share a batch (with OMP_NUM_THREADS=1).")] = 1,
 ) -> None:
     """Train U-Net and text encoder (after vae and pool)."""
     from aligndiff_cli.pocket.diffusion import train_diffusion
     from aligndiff_cli.pocket.training import pick_device
 
-    train_diffusion(work, steps, until or steps, batch, seed, pick_device(device))
+    train_diffusion(work, steps, until or steps, batch, seed, pick_device(device), parts)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 from aligndiff_cli.models.diffusion.defaults import read_defaults
 from aligndiff_cli.pocket import diffusion, vae
 from aligndiff_cli.pocket.export import export_model
+from aligndiff_cli.pocket.text import MAX_TOKENS, write_tokenizer
 from aligndiff_cli.pocket.training import Ema, ema_weights, save_state
 
 SIZE_LIMIT = 40_000_000
@@ -37,6 +38,23 @@ def test_the_decoder_learns_alone_when_asked() -> None:
     vae.vae_loss(model, images, noise, encoder=False).backward()
     assert all(p.grad is None for p in model.encoder.parameters())
     assert all(p.grad is not None for p in model.decoder.parameters())
+
+
+def test_two_threads_find_the_gradients_of_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = diffusion.Denoiser(write_tokenizer(tmp_path, ["a"]))
+    generator = torch.Generator().manual_seed(1)
+    x0, noise = torch.randn(2, 4, 4, 16, 16, generator=generator)
+    tokens = torch.randint(0, 500, (4, MAX_TOKENS), generator=generator)
+    batch = diffusion.Batch(x0, noise, torch.tensor([10, 300, 600, 900]), tokens)
+    alphas_bar = diffusion.build_scheduler().alphas_cumprod
+    found = []
+    for parts in (1, 2):
+        loss = diffusion.SideBySide(model, parts).backward(alphas_bar, batch)
+        found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-6)
+    assert found[0][1].abs().max() > 1e-3
 
 
 def prepare_work(work: Path) -> None:
