@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Tokens = Literal["class", "onward"]
+Scaling = Literal["maximum", "range"]
 
-def soft_maps(maps: Sequence[Tensor], valid: Tensor, size: tuple[int, int]) -> Tensor:
-    """One soft map per image from attention probabilities at several resolutions.
 
-    Each map is resized (bicubic) to the image and divided by its own maximum; then resolutions, and then the
-    tokens of the class name, are averaged, as the public release does.
+def token_groups(class_tokens: Sequence[int], length: int, tokens: Tokens) -> list[list[int]]:
+    """Which tokens' attention is read, in groups whose attention is added up.
+
+    ``"class"``: each token of the class name on its own, as the public release does. ``"onward"``: the class
+    name and all that follows it, end and padding, as one. In a causal text encoder only these know the class,
+    and nothing in training says which of them the denoiser reads it from; a small model need not choose the
+    name itself.
 
     Args:
-        maps: per resolution, (B, K, h, w): attention of each position to each of K class tokens, >= 0.
-        valid: (B, K) bool: which of the K tokens the image's class name has; the rest is padding.
+        class_tokens: positions of the class name.
+        length: of the token sequence.
+    """
+    if tokens == "onward":
+        return [list(range(class_tokens[0], length))]
+    return [[position] for position in class_tokens]
+
+
+def soft_maps(maps: Sequence[Tensor], valid: Tensor, size: tuple[int, int], scaling: Scaling = "maximum") -> Tensor:
+    """One soft map per image from attention probabilities at several resolutions.
+
+    Each map is resized (bicubic) to the image and scaled; then resolutions, and then token groups, are
+    averaged, as the public release does.
+
+    Args:
+        maps: per resolution, (B, K, h, w): attention of each position to each of K token groups, >= 0.
+        valid: (B, K) bool: which of the K groups the image has; the rest is padding.
         size: (H, W) of the images.
+        scaling: ``"maximum"`` divides a map by its maximum (the public release); ``"range"`` also takes its
+            minimum off first, for attention that is high everywhere and higher on the object.
 
     Returns:
         (B, H, W) float32 in [0, 1]; all zero where there is no attention at all.
     """
     total = torch.zeros(*valid.shape, *size, device=valid.device)
     for a in maps:
-        total += scaled_to_maximum(F.interpolate(a.float(), size=size, mode="bicubic", align_corners=False))
+        total += scaled(F.interpolate(a.float(), size=size, mode="bicubic", align_corners=False), scaling)
     weights = valid.float()[:, :, None, None]
-    # Bicubic weights overshoot a little at edges, hence the clamp.
     mean = (total / len(maps) * weights).sum(1) / weights.sum(1).clamp(min=1)
     return mean.clamp(0, 1)
 
 
-def scaled_to_maximum(a: Tensor) -> Tensor:
-    """Each map of (..., H, W), negative overshoot cut off, divided by its maximum; zero stays zero."""
-    a = a.clamp(min=0)
+def scaled(a: Tensor, scaling: Scaling) -> Tensor:
+    """Each map of (..., H, W) brought into [0, 1]; a map of zeros stays so."""
+    a = a.clamp(min=0)  # bicubic weights undershoot a little at edges
+    if scaling == "range":
+        a = a - a.amin(dim=(-2, -1), keepdim=True)
     peak = a.amax(dim=(-2, -1), keepdim=True)
     return a / torch.where(peak > 0, peak, torch.ones_like(peak))
 

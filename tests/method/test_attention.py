@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from aligndiff_cli.method.attention import quantise, scaled_to_maximum, soft_maps
+from aligndiff_cli.method.attention import quantise, scaled, soft_maps, token_groups
 
 
 def test_each_resolution_and_each_token_is_scaled_by_its_own_maximum() -> None:
@@ -39,9 +39,21 @@ def test_resized_to_a_non_square_image_with_the_peak_in_its_place() -> None:
 
 
 def test_no_attention_at_all_is_zero_not_nan() -> None:
-    assert scaled_to_maximum(torch.zeros(1, 2, 3)).tolist() == [[[0, 0, 0], [0, 0, 0]]]
+    for scaling in ("maximum", "range"):
+        assert scaled(torch.zeros(1, 2, 3), scaling).tolist() == [[[0, 0, 0], [0, 0, 0]]]
     soft = soft_maps([torch.zeros(1, 1, 2, 2)], torch.tensor([[True]]), (4, 6))
     assert soft.abs().sum() == 0
+
+
+def test_range_takes_the_floor_off() -> None:
+    a = torch.tensor([[0.5, 0.75, 1.0], [0.6, 0.5, 0.5]])
+    torch.testing.assert_close(scaled(a, "range"), torch.tensor([[0, 0.5, 1.0], [0.2, 0, 0]]))
+    torch.testing.assert_close(scaled(a / 2, "maximum"), a)
+
+
+def test_token_groups() -> None:
+    assert token_groups((5, 6), 9, "class") == [[5], [6]]
+    assert token_groups((5, 6), 9, "onward") == [[5, 6, 7, 8]]
 
 
 def test_quantise() -> None:

@@ -12,34 +12,48 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.method.attention import Tokens, token_groups
 
 _BLOCK = re.compile(r"^(?:(down|up)_blocks\.(\d+)|mid_block)\..*\battn2$")
 
 
 class AttentionSums:
-    """Running sums over layers and steps of the attention to each item's tokens, heads averaged.
+    """Running sums over layers and steps of the attention to each item's class, heads averaged.
+
+    Args:
+        class_tokens: per item, the positions of its class name.
+        tokens: how they make groups of tokens, see ``token_groups``.
 
     Attributes:
-        index: (B, K) token positions, padded with 0.
-        valid: (B, K) bool, False where padded.
+        valid: (B, K) bool, False where an item has fewer than K groups.
     """
 
-    def __init__(self, tokens: Sequence[Sequence[int]], device: torch.device) -> None:
-        k = max((len(places) for places in tokens), default=0)
-        padded = [[*places, *[0] * (k - len(places))] for places in tokens]
-        self.index = torch.tensor(padded, device=device, dtype=torch.long)
-        self.valid = torch.tensor([[i < len(p) for i in range(k)] for p in tokens], device=device)
+    def __init__(self, class_tokens: Sequence[Sequence[int]], tokens: Tokens, device: torch.device) -> None:
+        self.items = len(class_tokens)
+        self._class_tokens = class_tokens
+        self._tokens = tokens
+        counts = [len(token_groups(own, own[-1] + 1, tokens)) for own in class_tokens]
+        self.valid = torch.tensor([[i < n for i in range(max(counts))] for n in counts], device=device)
+        self._weights: Tensor | None = None
         self._sums: dict[tuple[int, int], Tensor] = {}
         self._counts: dict[tuple[int, int], int] = {}
 
     def add(self, size: tuple[int, int], probabilities: Tensor) -> None:
-        """Add one layer's probabilities (B, heads, h * w, tokens) at resolution ``size`` = (h, w)."""
-        b, heads, positions, _ = probabilities.shape
-        index = self.index[:, None, None, :].expand(b, heads, positions, -1)
-        wanted = probabilities.gather(-1, index).float().mean(1)
+        """Add one layer's probabilities (B, heads, h * w, L), float32, at resolution ``size`` = (h, w)."""
+        if self._weights is None:
+            self._weights = self._membership(probabilities.shape[-1]).to(probabilities)
+        wanted = (probabilities @ self._weights[:, None]).mean(1)
         held = self._sums.get(size)
         self._sums[size] = wanted if held is None else held.add_(wanted)
         self._counts[size] = self._counts.get(size, 0) + 1
+
+    def _membership(self, length: int) -> Tensor:
+        """(B, L, K), 1 where a token belongs to a group of the item."""
+        weights = torch.zeros(self.items, length, self.valid.shape[1])
+        for item, own in enumerate(self._class_tokens):
+            for group, positions in enumerate(token_groups(own, length, self._tokens)):
+                weights[item, positions, group] = 1
+        return weights
 
     def means(self) -> list[Tensor]:
         """Per resolution, finest first, (B, K, h, w) in [0, 1]."""
@@ -58,8 +72,8 @@ class _Recorder:
         q = attn.to_q(hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
         k = attn.to_k(encoder_hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
         v = attn.to_v(encoder_hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
-        # Rows before the last len(index) are the unconditional half, which nobody asks about.
-        free = len(q) - len(self.sums.index)
+        # Rows before the items' are the unconditional half, which nobody asks about.
+        free = len(q) - self.sums.items
         logits = q[free:] @ k[free:].transpose(-1, -2) * q.shape[-1] ** -0.5
         probabilities = logits.softmax(-1, dtype=torch.float32)
         self.sums.add(self.size, probabilities)
@@ -74,15 +88,21 @@ class _Recorder:
 
 @contextmanager
 def capture_unet(
-    unet: Any, latent_size: tuple[int, int], tokens: Sequence[Sequence[int]], levels: Sequence[int]
+    unet: Any,
+    latent_size: tuple[int, int],
+    class_tokens: Sequence[Sequence[int]],
+    levels: Sequence[int],
+    tokens: Tokens,
 ) -> Iterator[AttentionSums]:
     """While open, record the cross-attention layers of a UNet2DConditionModel at the wanted levels.
 
     Args:
         latent_size: (h, w) of the latents that will be denoised.
-        tokens: per item, the token positions wanted; a batch's last ``len(tokens)`` rows are these items.
+        class_tokens: per item, the positions of its class name; a batch's last ``len(class_tokens)`` rows
+            are these items.
         levels: how often the latent's resolution was halved at the wanted layers; those the network has
             no cross-attention at are passed over.
+        tokens: which tokens' attention is summed, see ``token_groups``.
 
     Raises:
         UsageError: the network has cross-attention at none of the levels.
@@ -94,7 +114,7 @@ def capture_unet(
         raise UsageError(
             f"no cross-attention at levels {', '.join(map(str, levels))}", remedy=f"This model has: {there}"
         )
-    sums = AttentionSums(tokens, unet.device)
+    sums = AttentionSums(class_tokens, tokens, unet.device)
     before = {name: unet.get_submodule(name).processor for name in wanted}
     try:
         for name, level in wanted.items():

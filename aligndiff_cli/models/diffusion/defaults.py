@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from aligndiff_cli.errors import ModelError
+from aligndiff_cli.method.attention import Scaling, Tokens
 
 DEFAULTS_FILE = "aligndiff.json"
 
@@ -27,6 +28,7 @@ class ModelDefaults:
         scheduler: name of the sampling scheduler; None for the model's own.
         attention_levels: cross-attention layers the coarse masks are read from, as halvings of the latent's
             resolution (0, 1, 2: a latent of 64 is read at 64, 32 and 16).
+        attention_tokens, attention_scaling: how coarse masks are made of it, see ``method/attention.py``.
         mask_threshold: where the soft coarse mask is cut, in [0, 1].
         clip_skip: text-encoder layers left out at the end.
     """
@@ -39,6 +41,8 @@ class ModelDefaults:
     guidance: float = 7.5
     scheduler: str | None = None
     attention_levels: tuple[int, ...] = (0, 1, 2)
+    attention_tokens: Tokens = "class"
+    attention_scaling: Scaling = "maximum"
     mask_threshold: float = 0.4
     clip_skip: int = 0
 
@@ -81,7 +85,12 @@ def read_defaults(folder: Path) -> ModelDefaults:
     return ModelDefaults(**values)
 
 
+_CHOICES = {"attention_tokens": get_args(Tokens), "attention_scaling": get_args(Scaling)}
+
+
 def _fits(name: str, value: Any) -> bool:
+    if name in _CHOICES:
+        return value in _CHOICES[name]
     if name == "scheduler":
         return value is None or isinstance(value, str)
     if name == "attention_levels":

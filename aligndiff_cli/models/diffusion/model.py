@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.capture import AttentionSums
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
@@ -102,9 +103,20 @@ class DiffusionModel(ABC):
 
     @abstractmethod
     def capture(
-        self, latent_size: tuple[int, int], tokens: Sequence[Sequence[int]], levels: Sequence[int]
+        self,
+        latent_size: tuple[int, int],
+        class_tokens: Sequence[Sequence[int]],
+        levels: Sequence[int] | None = None,
+        tokens: Tokens | None = None,
     ) -> AbstractContextManager[AttentionSums]:
-        """While open, sum up the attention to ``tokens`` of the last ``len(tokens)`` rows of each batch."""
+        """While open, sum up the attention to the class names of the last ``len(class_tokens)`` rows of each batch.
+
+        Args:
+            latent_size: (h, w) of the latents that will be denoised.
+            class_tokens: per item, the positions of its class name.
+            levels: layers to read, as halvings of the latent's resolution; None for the model's own.
+            tokens: see ``token_groups``; None for the model's own.
+        """
 
     @property
     def latent_factor(self) -> int:

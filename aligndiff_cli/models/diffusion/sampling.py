@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import UsageError
-from aligndiff_cli.method.attention import soft_maps
+from aligndiff_cli.method.attention import Scaling, Tokens, soft_maps
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scheduler_step, set_steps
@@ -29,6 +30,7 @@ class SampleOptions:
         scheduler: a name ``build_scheduler`` knows.
         capture: whether coarse maps are made.
         attention_levels: layers they are read from, as halvings of the latent's resolution.
+        attention_tokens, attention_scaling: see ``token_groups`` and ``soft_maps``.
     """
 
     height: int | None = None
@@ -38,12 +40,17 @@ class SampleOptions:
     scheduler: str | None = None
     capture: bool = True
     attention_levels: tuple[int, ...] | None = None
+    attention_tokens: Tokens | None = None
+    attention_scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"steps must be at least 1, got {self.steps}")
         if self.guidance is not None and not 0 <= self.guidance < float("inf"):
             raise UsageError(f"guidance must be a number of at least 0, got {self.guidance}")
+        for name, known in (("attention_tokens", get_args(Tokens)), ("attention_scaling", get_args(Scaling))):
+            if getattr(self, name) not in (None, *known):
+                raise UsageError(f"{name} cannot be {getattr(self, name)!r}", remedy=f"Known: {', '.join(known)}")
 
 
 @torch.inference_mode()
@@ -64,14 +71,14 @@ def sample(
     height, width = options.height or model.image_size[0], options.width or model.image_size[1]
     h, w = model.latent_size(height, width)
     conditioning = model.encode_prompts(prompts)
-    levels = options.attention_levels or model.defaults.attention_levels
-    tracing = model.capture((h, w), conditioning.class_tokens, levels) if options.capture else nullcontext()
-    with tracing as sums:
+    wanted = (conditioning.class_tokens, options.attention_levels, options.attention_tokens)
+    with model.capture((h, w), *wanted) if options.capture else nullcontext() as sums:
         latents = denoise(model, conditioning, seeds, (h, w), options)
     images = model.decode(latents)
     if sums is None:
         return images, None
-    return images, soft_maps(sums.means(), sums.valid, (height, width)).cpu().numpy()
+    scaling = options.attention_scaling or model.defaults.attention_scaling
+    return images, soft_maps(sums.means(), sums.valid, (height, width), scaling).cpu().numpy()
 
 
 def denoise(

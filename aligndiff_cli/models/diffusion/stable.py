@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import ModelError
+from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.capture import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
@@ -145,10 +146,16 @@ class StableDiffusion(DiffusionModel):
         return None
 
     def capture(
-        self, latent_size: tuple[int, int], tokens: Sequence[Sequence[int]], levels: Sequence[int]
+        self,
+        latent_size: tuple[int, int],
+        class_tokens: Sequence[Sequence[int]],
+        levels: Sequence[int] | None = None,
+        tokens: Tokens | None = None,
     ) -> AbstractContextManager[AttentionSums]:
-        """While open, sum up the cross-attention to ``tokens`` of the last ``len(tokens)`` rows."""
-        return capture_unet(self.unet, latent_size, tokens, levels)
+        """While open, sum up the U-Net's cross-attention to the class names."""
+        own = self.defaults
+        levels, tokens = levels or own.attention_levels, tokens or own.attention_tokens
+        return capture_unet(self.unet, latent_size, class_tokens, levels, tokens)
 
 
 class StableDiffusionXL(StableDiffusion):

@@ -171,6 +171,7 @@ def test_defaults_are_read(tmp_path) -> None:
         '{"attention_levels": []}',
         '{"attention_levels": [-1]}',
         '{"scheduler": 3}',
+        '{"attention_tokens": "nouns"}',
         '{"inversion_learning_rate": NaN}',
     ],
 )

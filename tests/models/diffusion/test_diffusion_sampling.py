@@ -128,7 +128,8 @@ def test_an_item_depends_on_its_own_seed_only(model) -> None:
     assert np.abs(other[0].astype(int) - alone[0]).max() > 1
 
 
-def test_the_sums_are_the_probabilities_of_the_conditional_rows(model) -> None:
+@pytest.mark.parametrize("tokens", ["class", "onward"])
+def test_the_sums_are_the_probabilities_of_the_conditional_rows(model, tokens) -> None:
     """Against attention computed the long way, on one pass of the U-Net."""
     h, w = 10, 7
     conditioning = model.encode_prompts(PROMPTS)
@@ -137,22 +138,26 @@ def test_the_sums_are_the_probabilities_of_the_conditional_rows(model) -> None:
     name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
     layer, seen = model.unet.get_submodule(name), {}
     hook = layer.register_forward_pre_hook(lambda m, a, k: seen.update(x=a[0]), with_kwargs=True)
-    with torch.no_grad(), model.capture((h, w), conditioning.class_tokens, (1,)) as sums:
+    with torch.no_grad(), model.capture((h, w), conditioning.class_tokens, (1,), tokens) as sums:
         # Both layers at level 1 record; keep the first only, to compare it by hand.
         other = [n for n, level in cross_attention_levels(model.unet).items() if level == 1 and n != name]
         for n in other:
-            model.unet.get_submodule(n).processor.sums = type(sums)(conditioning.class_tokens, x.device)
+            model.unet.get_submodule(n).processor.sums = type(sums)(conditioning.class_tokens, tokens, x.device)
         model.unet(x, torch.tensor(500), encoder_hidden_states=hidden)
     hook.remove()
     (mean,) = sums.means()
-    assert mean.shape == (2, 2, 5, 4)
+    assert mean.shape == (2, 1 if tokens == "onward" else 2, 5, 4)
     q = layer.to_q(seen["x"])[2:].unflatten(-1, (layer.heads, -1))
     k = layer.to_k(hidden)[2:].unflatten(-1, (layer.heads, -1))
     p = (torch.einsum("bihd,bjhd->bhij", q, k) * q.shape[-1] ** -0.5).softmax(-1).mean(1)
     torch.testing.assert_close(p.sum(-1), torch.ones(2, 20))
-    torch.testing.assert_close(mean[0, 0].flatten(), p[0, :, 5])
-    torch.testing.assert_close(mean[1].flatten(1), p[1, :, [5, 6]].T)
-    assert sums.valid.tolist() == [[True, False], [True, True]]
+    if tokens == "onward":
+        assert sums.valid.tolist() == [[True], [True]]
+        torch.testing.assert_close(mean[:, 0].flatten(1), p[:, :, 5:].sum(-1))
+    else:
+        assert sums.valid.tolist() == [[True, False], [True, True]]
+        torch.testing.assert_close(mean[0, 0].flatten(), p[0, :, 5])
+        torch.testing.assert_close(mean[1].flatten(1), p[1, :, [5, 6]].T)
 
 
 def test_levels(model) -> None:
@@ -189,7 +194,25 @@ def test_impossible_options_are_named(model, options, message) -> None:
         sample(model, PROMPTS[:1], [1], options)
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"guidance": -1.0}, {"guidance": float("nan")}])
+def test_attention_options_reach_the_maps(model) -> None:
+    maps = [
+        sample(model, PROMPTS, [5, 6], SampleOptions(**SIZE, **kind))[1]
+        for kind in ({}, {"attention_tokens": "onward"}, {"attention_scaling": "range"}, {"attention_levels": (1,)})
+    ]
+    assert all(np.abs(maps[0] - other).max() > 0.01 for other in maps[1:])
+    assert maps[2].min() < maps[0].min()  # random attention is nearly even: only the range tells it apart
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"attention_tokens": "all"},
+        {"attention_scaling": "sum"},
+        {"steps": 0},
+        {"guidance": -1.0},
+        {"guidance": float("nan")},
+    ],
+)
 def test_impossible_numbers_are_refused(values) -> None:
     with pytest.raises(UsageError, match=next(iter(values))):
         SampleOptions(**values)
