@@ -71,6 +71,23 @@ def command(
             rich_help_panel=METHOD,
         ),
     ] = None,
+    attention_tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose attention is a mask: class (the class's words, the release) or onward (these and all that "
+            "follows them, end and padding).",
+            show_default="class, or what the model suggests",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
+    attention_scaling: Annotated[
+        str | None,
+        typer.Option(
+            help="maximum (a map is divided by its maximum, the release) or range (its minimum becomes 0 as well).",
+            show_default="maximum, or what the model suggests",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     height: Annotated[
         int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
     ] = None,
@@ -110,6 +127,8 @@ def command(
                 scheduler=scheduler,
                 template=template,
                 attention=attention,
+                attention_tokens=attention_tokens,
+                attention_scaling=attention_scaling,
                 height=height,
                 width=width,
                 batch=batch,

@@ -42,8 +42,15 @@ def command(
         ),
     ] = "coarse",
     attention_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Where the soft attention map is cut.", rich_help_panel=METHOD)
-    ] = 0.4,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Where the soft attention map is cut.",
+            show_default="0.4, or what the model suggests",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     max_supports: Annotated[
         int,
         typer.Option(

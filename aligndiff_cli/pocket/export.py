@@ -21,8 +21,10 @@ DEFAULTS: dict[str, object] = {
     "inversion_accumulation": 1,
     "steps": 25,
     "guidance": 3.0,
-    "attention_levels": [0, 1],
-    "mask_threshold": 0.4,
+    "attention_levels": [1],
+    "attention_tokens": "onward",
+    "attention_scaling": "range",
+    "mask_threshold": 0.55,
 }
 """Settings that suit this model (``aligndiff.json``), chosen on validation classes; see the card."""
 

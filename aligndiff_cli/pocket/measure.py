@@ -116,7 +116,8 @@ def attention_iou(
             for level in NOISE_LEVELS:
                 t = torch.full((per_class,), level, device=x0.device)
                 model.predict(model.noise_and_target(x0, noise, t)[0], t, conditioning)
-        soft = soft_maps(sums.means(), sums.valid, (height, width)).cpu().numpy()
+        scaling = model.defaults.attention_scaling
+        soft = soft_maps(sums.means(), sums.valid, (height, width), scaling).cpu().numpy()
         ious[name] = float(np.mean([_iou(s > threshold, mask) for s, (_, mask) in zip(soft, pairs, strict=True)]))
     return ious
 

@@ -40,6 +40,8 @@ class GenerateOptions:
     scheduler: str | None
     template: str
     attention: str | None
+    attention_tokens: str | None
+    attention_scaling: str | None
     height: int | None
     width: int | None
     batch: int
@@ -93,6 +95,8 @@ class GenerateStage:
             guidance=d.guidance if o.guidance is None else o.guidance,
             scheduler=o.scheduler or d.scheduler,
             attention_levels=self._levels or d.attention_levels,
+            attention_tokens=o.attention_tokens or d.attention_tokens,  # type: ignore[arg-type]  # SampleOptions checks it
+            attention_scaling=o.attention_scaling or d.attention_scaling,  # type: ignore[arg-type]
         )
 
     def describe(self) -> RunFile:
@@ -104,13 +108,15 @@ class GenerateStage:
             guidance=s.guidance,
             scheduler=s.scheduler,
             attention=",".join(map(str, s.attention_levels or ())),
+            attention_tokens=s.attention_tokens,
+            attention_scaling=s.attention_scaling,
             height=s.height,
             width=s.width,
         )
         skip = ("bank", "out", "per_class", "inverted_share", "model", "device", "seed")
         return RunFile(
             "generate",
-            options_dict(resolved, without=skip),
+            options_dict(resolved, without=skip) | {"mask_threshold": self.model.defaults.mask_threshold},
             o.seed,
             {"bank": relative_to_folder(o.bank, o.out)},
             {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},

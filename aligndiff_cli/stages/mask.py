@@ -39,7 +39,7 @@ class MaskOptions:
     segmenter: SegmenterChoice
     consensus_iou: float
     keep: str
-    attention_threshold: float
+    attention_threshold: float | None
     max_supports: int
     device: str
     seed: int
@@ -56,7 +56,9 @@ class MaskStage:
             raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {options.keep!r}")
         self.options = options
         self.out = options.out
-        require_run(options.images, "generate", "--images")
+        made = require_run(options.images, "generate", "--images")
+        asked = options.attention_threshold
+        self._threshold = float(made.options["mask_threshold"]) if asked is None else asked
         self._real: dict[str, list[Pair]] = {}
         self._class_inputs: dict[str, dict[str, str]] = {}
 
@@ -71,7 +73,7 @@ class MaskStage:
         skip = ("images", "support", "support_masks", "out", "segmenter", "device", "seed")
         return RunFile(
             "mask",
-            options_dict(o, without=skip),
+            options_dict(o, without=skip) | {"attention_threshold": self._threshold},
             o.seed,
             {"images": relative_to_folder(o.images, o.out), "support": relative_to_folder(o.support, o.out)},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
@@ -151,7 +153,7 @@ class MaskStage:
             advance(1, group[index].cls)
 
     def _coarse(self, item_id: str) -> np.ndarray:
-        return read_soft(self._files(item_id)[layout.COARSE]) >= self.options.attention_threshold
+        return read_soft(self._files(item_id)[layout.COARSE]) >= self._threshold
 
     def _write(self, item: Item, result: Refined) -> Made:
         name = f"{layout.MASKS}/{item.id}.png"

@@ -56,7 +56,7 @@ def test_recognition_is_counted_per_class(model: DiffusionModel) -> None:
 def test_attention_is_compared_with_the_true_mask(
     model: DiffusionModel, monkeypatch: pytest.MonkeyPatch, lower: float, expected: float
 ) -> None:
-    def left_half(maps: list[Tensor], valid: Tensor, size: tuple[int, int]) -> Tensor:
+    def left_half(maps: list[Tensor], valid: Tensor, size: tuple[int, int], scaling: str) -> Tensor:
         soft = torch.zeros(len(valid), *size)
         soft[:, :, : size[1] // 2] = 0.9
         soft[:, size[0] // 2 :, : size[1] // 2] = lower
