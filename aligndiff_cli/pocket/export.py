@@ -15,16 +15,16 @@ from aligndiff_cli.pocket.pool import load_pool
 from aligndiff_cli.pocket.training import ema_weights
 
 DEFAULTS: dict[str, object] = {
-    "inversion_steps": 250,
+    "inversion_steps": 150,
     "inversion_learning_rate": 0.02,
-    "inversion_batch": 16,
+    "inversion_batch": 8,
     "inversion_accumulation": 1,
-    "steps": 25,
-    "guidance": 3.0,
+    "steps": 20,
+    "guidance": 5.0,
     "attention_levels": [1],
     "attention_tokens": "onward",
     "attention_scaling": "range",
-    "mask_threshold": 0.55,
+    "mask_threshold": 0.5,
 }
 """Settings that suit this model (``aligndiff.json``), chosen on validation classes; see the card."""
 
@@ -52,4 +52,6 @@ def export_model(work: Path, out: Path) -> None:
     )
     shutil.rmtree(out, ignore_errors=True)
     pipeline.save_pretrained(out, safe_serialization=True)
+    for name in ("vocab.json", "merges.txt"):  # transformers before 5 reads these rather than tokenizer.json
+        shutil.copy(work / "tokenizer" / name, out / "tokenizer" / name)
     (out / "aligndiff.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")

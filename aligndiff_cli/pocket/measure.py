@@ -97,13 +97,13 @@ def attention_iou(
     names: Sequence[str],
     per_class: int,
     seed: int,
-    levels: Sequence[int],
-    threshold: float,
+    options: SampleOptions,
 ) -> dict[str, float]:
-    """Per class, the mean IoU of thresholded attention to the class's tokens with the true mask.
+    """Per class, the mean IoU of coarse masks with the true ones.
 
-    Held-out renders are noised to `NOISE_LEVELS`; the maps are made as for generated images.
+    Held-out renders are noised to `NOISE_LEVELS`; the maps are made, and cut, as for generated images.
     """
+    scaling = options.attention_scaling or model.defaults.attention_scaling
     height, width = model.image_size
     ious = {}
     for name in names:
@@ -112,13 +112,15 @@ def attention_iou(
         x0 = model.encode_images([image for image, _ in pairs]).mean
         noise = torch.from_numpy(rngs[0].standard_normal(x0.shape, np.float32)).to(x0)
         conditioning = model.encode_prompts([Prompt("a photo of a {class}", prompt_name(name))] * per_class)
-        with model.capture(model.latent_size(height, width), conditioning.class_tokens, levels) as sums:
+        wanted = (conditioning.class_tokens, options.attention_levels, options.attention_tokens)
+        with model.capture(model.latent_size(height, width), *wanted) as sums:
             for level in NOISE_LEVELS:
                 t = torch.full((per_class,), level, device=x0.device)
                 model.predict(model.noise_and_target(x0, noise, t)[0], t, conditioning)
         scaling = model.defaults.attention_scaling
         soft = soft_maps(sums.means(), sums.valid, (height, width), scaling).cpu().numpy()
-        ious[name] = float(np.mean([_iou(s > threshold, mask) for s, (_, mask) in zip(soft, pairs, strict=True)]))
+        coarse = soft > model.defaults.mask_threshold
+        ious[name] = float(np.mean([_iou(m, mask) for m, (_, mask) in zip(coarse, pairs, strict=True)]))
     return ious
 
 
@@ -149,8 +151,6 @@ def measure(
         inversion: how v* is learned.
     """
     subjects = SPLITS[split]
-    defaults = model.defaults
-    levels = sampling.attention_levels or defaults.attention_levels
     nothing = [None] * len(subjects.ood)
     real = {
         "known": held_out_accuracy(judge, world, subjects.known, per_class, seed),
@@ -160,7 +160,7 @@ def measure(
     plain = recognised(model, judge, subjects.ood, nothing, per_class, seed, sampling)
     learnt = inverted(model, world, subjects.ood, inversion, seed)
     steered = recognised(model, judge, subjects.ood, learnt, per_class, seed, sampling)
-    outlined = attention_iou(model, world, subjects.known, per_class, seed, levels, defaults.mask_threshold)
+    outlined = attention_iou(model, world, subjects.known, per_class, seed, sampling)
     return {
         "split": split,
         "images_per_class": per_class,

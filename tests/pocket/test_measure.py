@@ -63,5 +63,5 @@ def test_attention_is_compared_with_the_true_mask(
         return soft
 
     monkeypatch.setattr(measure, "soft_maps", left_half)
-    ious = measure.attention_iou(model, World(), ["bus"], 2, 0, (0, 1), 0.4)
+    ious = measure.attention_iou(model, World(), ["bus"], 2, 0, SampleOptions())
     assert ious == {"bus": pytest.approx(expected)}
