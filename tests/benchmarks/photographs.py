@@ -184,10 +184,13 @@ def main() -> None:
             print(row("HSNet", trained, data, folds, shots, options.count), flush=True)
     features = Remembering(network, every_block=False)
     for shots in (1, 5):
-        published = SspSettings(stages=(3,))
+        both = SspSettings(stages=(3, 4))
         print(row("prototype", PrototypeSegmenter(features, options.size), data, folds, shots, options.count))
-        print(row("SSP, stage 3", SspSegmenter(features, options.size, published), data, folds, shots, options.count))
-        print(row("SSP", SspSegmenter(features, options.size), data, folds, shots, options.count), flush=True)
+        print(row("SSP, stage 3", SspSegmenter(features, options.size), data, folds, shots, options.count))
+        print(
+            row("SSP, stages 3 and 4", SspSegmenter(features, options.size, both), data, folds, shots, options.count),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

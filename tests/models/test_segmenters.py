@@ -17,7 +17,7 @@ from aligndiff_cli.models.segmenters.base import FeatureSegmenter, masked_averag
 from aligndiff_cli.models.segmenters.checkpoint import load_hsnet, save_hsnet
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
-from aligndiff_cli.models.segmenters.ssp import SspSegmenter
+from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 
 
 def tiny_net(layer_type: str = "basic", seed: int = 0) -> ResNetModel:
@@ -116,8 +116,9 @@ def test_fingerprints_tell_weights_sizes_and_kinds_apart() -> None:
         PrototypeSegmenter(tiny_backbone(), 96).fingerprint,
         PrototypeSegmenter(tiny_backbone(seed=1), 64).fingerprint,
         SspSegmenter(tiny_backbone(), 64).fingerprint,
+        SspSegmenter(tiny_backbone(), 64, SspSettings(stages=(3, 4))).fingerprint,
     }
-    assert len(prints) == 4
+    assert len(prints) == 5
     assert PrototypeSegmenter(tiny_backbone(), 64).fingerprint in prints
 
 

@@ -55,9 +55,11 @@ def load_segmenter(
 
         return PrototypeSegmenter(features, size or _default_size(backbone))
     if name == "ssp":
-        from aligndiff_cli.models.segmenters.ssp import SspSegmenter
+        from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 
-        return SspSegmenter(features, size or _default_size(backbone))
+        # chosen on validation classes (bundled backbone) and on folds 0 to 2 of photographs (ImageNet's)
+        settings = SspSettings(stages=(3,) if backbone is None else (3, 4))
+        return SspSegmenter(features, size or _default_size(backbone), settings)
     from aligndiff_cli.models.segmenters.checkpoint import load_hsnet
 
     if weights is None and backbone is not None:
@@ -70,4 +72,4 @@ def load_segmenter(
 
 
 def _default_size(backbone: str | Path | None) -> int:
-    return 400 if backbone is not None else 256
+    return 320 if backbone is not None else 256

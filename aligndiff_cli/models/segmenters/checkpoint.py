@@ -13,6 +13,9 @@ from aligndiff_cli.errors import ModelError
 from aligndiff_cli.models.segmenters.backbone import Backbone
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 
+BATCH, TRIED_AT = 8, 128
+"""Pairs per forward pass at an input size; correlations grow with its fourth power, so larger inputs get fewer."""
+
 
 def save_hsnet(net: HSNet, path: Path, *, size: int, backbone: str, dtype: torch.dtype = torch.float16) -> None:
     """Write the weights with what must be known to use them.
@@ -52,4 +55,5 @@ def load_hsnet(backbone: Backbone, path: Path, size: int | None = None) -> Hsnet
             path,
             "Name the backbone they were trained on, or use ssp, which fits any.",
         )
-    return HsnetSegmenter(backbone, net, size or trained_size)
+    side = size or trained_size
+    return HsnetSegmenter(backbone, net, side, batch=max(1, round(BATCH * (TRIED_AT / side) ** 2)))

@@ -1,11 +1,12 @@
 """Self-support matching (SSP): the query's own confident pixels become its prototypes.
 
 Training-free on a given backbone. The matching is that of the published network, which fine-tunes
-its backbone and reads stage 3; on a backbone left as it is, stages 3 and 4 together match better.
+its backbone and reads stage 3; on ImageNet's weights left as they are, stages 3 and 4 together match better.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,10 +20,10 @@ from aligndiff_cli.models.segmenters.base import Conditioned, FeatureSegmenter, 
 
 @dataclass(frozen=True)
 class SspSettings:
-    """Constants of the matching; the defaults are the published ones unless said otherwise.
+    """Constants of the matching; the defaults are the published ones.
 
     Attributes:
-        stages: whose last blocks are compared (1-based; published: 3 alone). Each is scaled to unit
+        stages: whose last blocks are compared (1-based). Each is scaled to unit
             length and brought to the resolution of the first.
         temperature: what cosines are multiplied by before the softmax.
         sure_foreground, sure_background: probability above which a query pixel supports its side.
@@ -30,7 +31,7 @@ class SspSettings:
         refine: whether the second pass is made, and mixed 0.7 : 0.3 with the first.
     """
 
-    stages: tuple[int, ...] = (3, 4)
+    stages: tuple[int, ...] = (3,)
     temperature: float = 10.0
     sure_foreground: float = 0.7
     sure_background: float = 0.6
@@ -113,6 +114,7 @@ class SspSegmenter(FeatureSegmenter):
     def __init__(self, backbone: Backbone, size: int, settings: SspSettings | None = None, *, batch: int = 8) -> None:
         super().__init__(backbone, size, batch=batch)
         self.settings = settings or SspSettings()
+        self.fingerprint += f"-{hashlib.sha256(repr(self.settings).encode()).hexdigest()[:8]}"
 
     def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
         features = self._features(pixels)
