@@ -266,6 +266,5 @@ def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:
     These are the folders (their contents are compared by digest), the device, the seed (recorded apart), and those that
     only add items.
     """
-    plain = {key: (str(value) if isinstance(value, Path) else value) for key, value in asdict(options).items()}
-    plain = json.loads(json.dumps(plain))  # tuples become lists, as they are when read back
-    return {key: value for key, value in plain.items() if key not in without}
+    plain = {key: value for key, value in asdict(options).items() if key not in without}
+    return json.loads(json.dumps(plain, default=str))  # tuples become lists, as they are when read back
