@@ -117,7 +117,6 @@ def attention_iou(
             for level in NOISE_LEVELS:
                 t = torch.full((per_class,), level, device=x0.device)
                 model.predict(model.noise_and_target(x0, noise, t)[0], t, conditioning)
-        scaling = model.defaults.attention_scaling
         soft = soft_maps(sums.means(), sums.valid, (height, width), scaling).cpu().numpy()
         coarse = soft > model.defaults.mask_threshold
         ious[name] = float(np.mean([_iou(m, mask) for m, (_, mask) in zip(coarse, pairs, strict=True)]))
