@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from aligndiff_cli.disk.manifest import read_records
@@ -186,22 +184,24 @@ def test_the_embedding_opens_with_diffusers_and_draws_the_same_picture(world: Wo
     assert np.abs(theirs * 255 - ours[0].astype(float)).max() <= 1.0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_stage_run_again_gives_the_bytes_of_an_uninterrupted_one(world: World, run: Run, stage: str) -> None:
+def test_killed_stages_run_again_give_the_bytes_of_uninterrupted_ones(world: World, run: Run) -> None:
     """SIGKILL as soon as the first record is there, in another process; then the same command again."""
-    for name in STAGES[: STAGES.index(stage)]:
-        run(*commands(world, "a")[name])
-    arguments = commands(world, "a")[stage]
-    folder = world / "a" / stage
+    for stage, arguments in commands(world, "a").items():
+        folder = world / "a" / stage
+        kill_after_first_record(arguments, folder)
+        assert not (folder / "pictures" / "scenes.png").exists(), "it ended before it was killed"
+        run(*arguments)
+        resumed = tree_bytes(folder)
+        run(*arguments, "--force")
+        assert tree_bytes(folder) == resumed
+
+
+def kill_after_first_record(arguments: list[object], folder: Path) -> None:
+    """Run a command in another process and kill it once its first item is committed."""
     program = [sys.executable, "-m", "aligndiff_cli.cli.main", *map(str, arguments)]
     child = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     manifest = folder / "manifest.jsonl"
     while child.poll() is None and not (manifest.exists() and manifest.stat().st_size):
         time.sleep(0.002)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    run(*arguments)
-    resumed = tree_bytes(folder)
-    run(*arguments, "--force")
-    assert tree_bytes(folder) == resumed
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
