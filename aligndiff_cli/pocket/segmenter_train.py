@@ -24,17 +24,22 @@ from torch.nn import functional as F
 from transformers import ResNetConfig, ResNetModel
 
 from aligndiff_cli.datasets.emoji import EmojiWorld
+from aligndiff_cli.datasets.emoji_classes import EMOJI_5I_CLASSES, OOD_TEST
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.base import pool_mask, resize_mask
 from aligndiff_cli.models.segmenters.checkpoint import save_hsnet
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter, masked_features
+from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
+from aligndiff_cli.models.segmenters.ssp import SspSegmenter
 from aligndiff_cli.models.segmenters.training import Batch, Episode, mean_iou, train_hsnet
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 CLASSIFIER_SIZE = 96
 SIZE = 128
 """Side of HSNet's inputs: levels of 16, 8 and 4 positions."""
+SSP_SIZE = 256
 RENDER_SIZES = (64, 80, 96)
 
 
@@ -186,10 +191,33 @@ def hsnet_batch(backbone: Backbone, renders: Renders, step: int, count: int) -> 
     return Batch(levels, supports, masks[:, 0].long())
 
 
-def measure(segmenter: object, renders: Renders, names: Sequence[str], shots: int, each: int) -> float:
+def measure(segmenter: Segmenter, renders: Renders, names: Sequence[str], shots: int, each: int) -> float:
     """mIoU over `names`, `each` episodes per class."""
     episodes = (renders.episode(f"measure {name} {i} {shots}", shots, name) for name in names for i in range(each))
-    return mean_iou(segmenter, episodes)[0]  # type: ignore[arg-type]
+    return mean_iou(segmenter, episodes)[0]
+
+
+def figures(folder: Path, val: Renders, test: Renders, each: int) -> dict[str, dict[str, float]]:
+    """mIoU of every segmenter on the bundled backbone, as users load it, by split and shots."""
+    parts = {
+        "validation": (val, val.names),
+        "test known": (test, EMOJI_5I_CLASSES),
+        "test OOD": (test, OOD_TEST),
+    }
+    segmenters: dict[str, Segmenter] = {
+        "hsnet": load_segmenter("hsnet", backbone=folder, weights=folder / "hsnet.safetensors", device="cpu"),
+        "ssp": SspSegmenter(load_backbone(folder), SSP_SIZE),
+        "prototype": PrototypeSegmenter(load_backbone(folder), SSP_SIZE),
+    }
+    table: dict[str, dict[str, float]] = {}
+    for name, segmenter in segmenters.items():
+        table[name] = {
+            f"{part}, {shots} shot": round(measure(segmenter, renders, names, shots, each), 4)
+            for part, (renders, names) in parts.items()
+            for shots in (1, 5)
+        }
+        print(name, table[name], flush=True)
+    return table
 
 
 def main() -> None:
@@ -201,6 +229,7 @@ def main() -> None:
     parser.add_argument("--classifier-steps", type=int, default=4000)
     parser.add_argument("--hsnet-steps", type=int, default=800)
     parser.add_argument("--pairs", type=int, default=5, help="pairs per HSNet step, each used both ways")
+    parser.add_argument("--each", type=int, default=10, help="episodes per class when measuring")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -224,6 +253,13 @@ def main() -> None:
     )
     save_hsnet(hsnet, options.out / "hsnet.safetensors", size=SIZE, backbone=backbone.fingerprint())
     print(f"best validation mIoU {best:.4f}")
+    about = {
+        "what": f"mIoU over classes at 128 x 128, {options.each} episodes per class",
+        "seed": options.seed,
+        "steps": {"classifier": options.classifier_steps, "hsnet": options.hsnet_steps},
+        "mIoU": figures(options.out, val, Renders(world, "test", options.seed), options.each),
+    }
+    (options.out / "figures.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

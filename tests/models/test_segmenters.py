@@ -11,7 +11,7 @@ import torch
 from transformers import ResNetConfig, ResNetModel
 
 from aligndiff_cli.errors import InputError, ModelError, UsageError
-from aligndiff_cli.models.segmenters import load_segmenter
+from aligndiff_cli.models.segmenters import SEGMENTERS, load_segmenter
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.base import FeatureSegmenter, masked_average, pool_mask, resize_mask
 from aligndiff_cli.models.segmenters.checkpoint import load_hsnet, save_hsnet
@@ -221,3 +221,10 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(ModelError, match="a vit, not a resnet"):
         load_segmenter("ssp", backbone=folder)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_the_bundled_ones_load_and_keep_sizes(name: str) -> None:
+    bundled = load_segmenter(name, device="cpu")
+    soft = bundled.predict(bundled.condition([picture(0, 40, 70)]), [picture(1, 50, 31)[0]])[0]
+    assert soft.shape == (50, 31)

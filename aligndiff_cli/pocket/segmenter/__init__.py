@@ -1,0 +1,1 @@
+"""Data only: the bundled backbone and the HSNet weights trained on it (see `segmenter_train`)."""
