@@ -44,9 +44,8 @@ def time_a_scene() -> None:
         scene_annotations(scene.labels, [(1, mask) for mask in scene.visible])
         for name, value in zip(times, (first - start, second - first, time.perf_counter() - second), strict=True):
             times[name] += value
-    print(
-        f"a 500 x 375 scene of {objects / SCENES:.1f} objects from 512 px, floor {1000 * times['floor'] / SCENES:.1f} ms:"
-    )
+    floor = 1000 * times["floor"] / SCENES
+    print(f"a 500 x 375 scene of {objects / SCENES:.1f} objects from 512 px, floor {floor:.1f} ms:")
     for name in ("paste", "annotate"):
         print(f"  {name}: {times[name] / times['floor']:.1f} times the floor")
 
