@@ -136,3 +136,20 @@ def test_a_config_file_sets_flags_and_flags_win(world: World, run: Run, tmp_path
     assert "preview: 0" in text
     config.write_text("imagse: x\n")
     assert "no such flag: imagse" in run("invert", "--config", config, "--out", world / "bank", code=2).output
+
+
+def test_an_interrupt_keeps_what_is_done_and_exits_130(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aligndiff_cli.stages import invert
+
+    write = invert.InvertStage._write
+    calls = iter([True, False])
+
+    def interrupted(stage: invert.InvertStage, *arguments: object) -> object:
+        if next(calls):
+            return write(stage, *arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(invert.InvertStage, "_write", interrupted)
+    output = run(*commands(world, "a")["bank"], code=130).output
+    assert "run the same command again to go on" in output
+    assert len(read_records(world / "a" / "bank")) == 1
