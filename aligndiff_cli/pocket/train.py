@@ -75,7 +75,7 @@ def pool(icons: Icons, work: Work = WORK, count: Pool = 40000, seed: Seed = 0) -
 @app.command()
 def diffusion(
     work: Work = WORK,
-    steps: Steps = 3000,
+    steps: Steps = 1600,
     until: Until = None,
     batch: Batch = 64,
     seed: Seed = 0,
