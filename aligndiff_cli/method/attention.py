@@ -23,7 +23,7 @@ def token_groups(class_tokens: Sequence[int], length: int, tokens: Tokens) -> li
     name itself.
 
     Args:
-        class_tokens: positions of the class name.
+        class_tokens: positions that name the object, in order: the class name's, and v*'s where it counts.
         length: of the token sequence.
     """
     if tokens == "onward":

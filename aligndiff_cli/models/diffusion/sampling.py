@@ -71,7 +71,8 @@ def sample(
     height, width = options.height or model.image_size[0], options.width or model.image_size[1]
     h, w = model.latent_size(height, width)
     conditioning = model.encode_prompts(prompts)
-    wanted = (conditioning.class_tokens, options.attention_levels, options.attention_tokens)
+    tokens = options.attention_tokens or model.defaults.attention_tokens
+    wanted = (conditioning.object_tokens(tokens), options.attention_levels, tokens)
     with model.capture((h, w), *wanted) if options.capture else nullcontext() as sums:
         latents = denoise(model, conditioning, seeds, (h, w), options)
     images = model.decode(latents)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aligndiff_cli.errors import InputError, ModelError
+from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
 
 
@@ -47,6 +48,16 @@ class Conditioning:
     class_tokens: tuple[tuple[int, ...], ...]
     v_tokens: tuple[tuple[int, ...], ...]
     pooled: Tensor | None = None
+
+    def object_tokens(self, tokens: Tokens) -> tuple[tuple[int, ...], ...]:
+        """Per prompt, the positions that name its object, for ``token_groups``.
+
+        They are the class name's; for "onward" v* counts as well, since it takes over what the name cannot say: on a
+        class the model does not know, attention leaves the name for v*.
+        """
+        if tokens == "class":
+            return self.class_tokens
+        return tuple(tuple(sorted({*v, *own})) for v, own in zip(self.v_tokens, self.class_tokens, strict=True))
 
     def select(self, rows: Sequence[int]) -> Conditioning:
         """The conditioning of a batch in which sample i uses prompt ``rows[i]``."""

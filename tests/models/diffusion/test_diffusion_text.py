@@ -10,7 +10,7 @@ import torch
 from aligndiff_cli.errors import InputError, ModelError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import DiffusionModel, load_diffusion
-from aligndiff_cli.models.diffusion.text import lay_out
+from aligndiff_cli.models.diffusion.text import Conditioning, lay_out
 
 ADJECTIVE = "a photo of a {v*} {class}"
 
@@ -125,3 +125,10 @@ def test_select_repeats_rows(model) -> None:
     chosen = conditioning.select([1, 0, 1])
     assert chosen.class_tokens == ((5, 6), (5,), (5, 6))
     assert torch.equal(chosen.hidden[2], conditioning.hidden[1])
+
+
+def test_the_object_is_named_by_its_class_and_onward_from_v_as_well() -> None:
+    hidden = torch.zeros(3, 9, 2)
+    conditioning = Conditioning(hidden, class_tokens=((6, 7), (5,), (5,)), v_tokens=((5,), (), (5,)))
+    assert conditioning.object_tokens("class") == ((6, 7), (5,), (5,))
+    assert conditioning.object_tokens("onward") == ((5, 6, 7), (5,), (5,))
