@@ -11,8 +11,9 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import input_folder, require_run
 from aligndiff_cli.errors import FolderError
+from aligndiff_cli.evaluation.support_sets import INVERTED, TEXT
 
-INVERTED, TEXT = "inverted", "text"
+__all__ = ["INVERTED", "TEXT", "Sample", "read_samples"]
 
 
 @dataclass(frozen=True)
