@@ -45,6 +45,9 @@ POCKET_NOTE = (
     "Using the bundled pocket model, which draws 64 x 64 emoji. For photographs pass --model, "
     "e.g. stable-diffusion-v1-5/stable-diffusion-v1-5, or set ALIGNDIFF_MODEL."
 )
+SEGMENTER_NOTE = (
+    "Using the bundled segmenter, which knows emoji. For photographs pass --backbone, e.g. microsoft/resnet-50."
+)
 BUNDLED_SEGMENTER = "hsnet"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -75,6 +78,11 @@ class SegmenterChoice:
     weights: Path | None
     backbone: str | None
     size: int | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of the bundled segmenter should know."""
+        return () if self.backbone or self.weights else (SEGMENTER_NOTE,)
 
     def load(self, device: str) -> Segmenter:
         """Load it."""

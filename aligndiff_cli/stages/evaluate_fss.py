@@ -49,11 +49,11 @@ class FssStage:
     """support/ + query/ + masks/ -> results/."""
 
     unit = "queries"
-    notes: Sequence[str] = ()
 
     def __init__(self, options: FssOptions) -> None:
         self.options = options
         self.out = options.out
+        self.notes = options.segmenter.notes
         self._support: dict[str, list[Pair]] = {}
         self._query: dict[str, list[Pair]] = {}
         self._settings = Settings(options.seed, options.beta, options.queries, options.compare_size)

@@ -49,13 +49,13 @@ class MaskStage:
     """synth/ + support/ -> masks/masks/<class>/<id>.png."""
 
     unit = "images"
-    notes: Sequence[str] = ()
 
     def __init__(self, options: MaskOptions) -> None:
         if options.keep not in KEEP:
             raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {options.keep!r}")
         self.options = options
         self.out = options.out
+        self.notes = options.segmenter.notes
         made = require_run(options.images, "generate", "--images")
         asked = options.attention_threshold
         self._threshold = float(made.options["mask_threshold"]) if asked is None else asked
