@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,6 +113,22 @@ def load_pair(pair: Pair) -> tuple[ImageArray, MaskArray]:
     image, mask = read_image(pair.image), read_mask(pair.mask)
     check_pair(image, mask, pair.image, pair.mask)
     return image, mask
+
+
+def load_usable(
+    pairs: Iterable[Pair], problems: list[InputError]
+) -> Iterator[tuple[Pair, tuple[ImageArray, MaskArray]]]:
+    """The pairs that can be used, with what :func:`load_pair` reads of them, one at a time.
+
+    Why the others cannot is added to ``problems``.
+    """
+    for pair in pairs:
+        try:
+            loaded = load_pair(pair)
+        except InputError as error:
+            problems.append(error)
+        else:
+            yield pair, loaded
 
 
 def safe_class(name: str) -> str:

@@ -8,14 +8,14 @@ conditioned on changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from aligndiff_cli.disk.support import Pair, load_pair
+from aligndiff_cli.disk.support import Pair, load_usable
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.metrics import Counts, mean, score
 from aligndiff_cli.evaluation.support_sets import Row, Sample, SupportTest, draw_samples, filter_samples
@@ -125,7 +125,7 @@ def evaluate_class(
         InputError: no real pair, or no query, can be used.
     """
     problems: list[InputError] = []
-    real = list(_usable(support, problems))
+    real = [loaded for _, loaded in load_usable(support, problems)]
     chosen = choose_queries(cls, queries, settings)
     if not real or not chosen:
         missing = "support pair" if not real else "query"
@@ -165,22 +165,13 @@ def _segment(
     counts = Counts()
     for start in range(0, len(queries), QUERY_BATCH):
         chunk = queries[start : start + QUERY_BATCH]
-        loaded = [_squared(pair, side) for pair in _usable(chunk, problems)]
+        loaded = [_squared(pair, side) for _, pair in load_usable(chunk, problems)]
         if loaded:
             maps = segmenter.predict(state, [image for image, _ in loaded])
             for soft, (_, mask) in zip(maps, loaded, strict=True):
                 counts = counts + score(soft >= FOREGROUND, mask, cls)
         advance(len(chunk))
     return counts
-
-
-def _usable(pairs: Sequence[Pair], problems: list[InputError]) -> Iterator[LoadedPair]:
-    """The pairs that can be read; why the others cannot is added to ``problems``."""
-    for pair in pairs:
-        try:
-            yield load_pair(pair)
-        except InputError as error:
-            problems.append(error)
 
 
 def _squared(pair: LoadedPair, side: int | None) -> LoadedPair:

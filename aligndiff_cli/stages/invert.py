@@ -14,7 +14,7 @@ from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
-from aligndiff_cli.disk.support import Pair, load_pair, scan_support
+from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.method.framing import object_window
 from aligndiff_cli.method.prompts import Prompt, class_words
@@ -123,14 +123,8 @@ class InvertStage:
         self._pairs = {}
         unfit = self._unfit_classes({pair.cls for pair in self._scan.pairs})
         problems += unfit.values()
-        for pair in self._scan.pairs:
-            if pair.cls in unfit:
-                continue
-            try:
-                load_pair(pair)
-            except InputError as error:
-                problems.append(error)
-                continue
+        fitting = (pair for pair in self._scan.pairs if pair.cls not in unfit)
+        for pair, _ in load_usable(fitting, problems):
             item_id = pair.cls if self.options.per == "class" else f"{pair.cls}/{pair.stem}"
             self._pairs.setdefault(item_id, []).append(pair)
         if not self._pairs:

@@ -15,7 +15,7 @@ from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.disk.support import Pair, load_pair, scan_support
+from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.method.consensus import Refined, refine
 from aligndiff_cli.models.segmenters import Segmenter
@@ -104,12 +104,8 @@ class MaskStage:
         """Keep the pairs that can be used; return what cannot."""
         scan = scan_support(self.options.support, self.options.support_masks)
         problems = list(scan.problems)
-        for pair in scan.pairs:
-            try:
-                load_pair(pair)
-                self._real.setdefault(pair.cls, []).append(pair)
-            except InputError as error:
-                problems.append(error)
+        for pair, _ in load_usable(scan.pairs, problems):
+            self._real.setdefault(pair.cls, []).append(pair)
         return problems
 
     def _group(self, cls: str, records: Sequence[Record]) -> list[Item]:

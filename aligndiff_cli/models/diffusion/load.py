@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.errors import ModelError
+from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.diffusion.defaults import read_defaults
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
@@ -48,19 +49,6 @@ def load_diffusion(source: str | Path, *, device: str = "auto", dtype: torch.dty
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
     return family(pipeline, source=str(source), fingerprint=fingerprint(folder, family.parts), defaults=defaults)
-
-
-def pick_device(name: str) -> torch.device:
-    """``"auto"`` or the name of a device that is there (UsageError otherwise)."""
-    if name == "auto":
-        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"the device {name!r} is not available", remedy="Use auto or cpu") from error
-    return device
 
 
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aligndiff_cli.errors import ModelError, UsageError
-from aligndiff_cli.models.segmenters.backbone import Image, load_backbone, pick_device
+from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.segmenters.backbone import Image, load_backbone
 from aligndiff_cli.models.segmenters.base import Conditioned, Mask, Pair, Segmenter, SoftMap
 
 __all__ = ["POCKET", "SEGMENTERS", "Conditioned", "Image", "Mask", "Pair", "Segmenter", "SoftMap", "load_segmenter"]

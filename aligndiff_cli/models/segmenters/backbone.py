@@ -17,7 +17,7 @@ from transformers import ResNetModel
 from transformers.utils import cached_file
 from transformers.utils import logging as hf_logging
 
-from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.errors import ModelError
 
 Image = npt.NDArray[np.uint8]
 
@@ -101,18 +101,6 @@ def state_fingerprint(module: nn.Module) -> str:
         digest.update(f"{key}{values.dtype}{values.shape}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()[:16]
-
-
-def pick_device(device: str) -> torch.device:
-    """ "auto" -> the first of cuda, mps, cpu that is there; anything else by torch's name."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {device!r}", remedy="Use auto, cpu, cuda or mps.") from error
 
 
 def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Backbone:
