@@ -1,0 +1,166 @@
+"""Results of generalized few-shot segmentation as a JSON document and as Markdown.
+
+The habits are those of :mod:`aligndiff_cli.evaluation.tables`. A figure of several runs is "mean ± standard deviation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from aligndiff_cli.evaluation.gfss import (
+    BACKGROUND,
+    RunResult,
+    Scores,
+    by_fold,
+    last,
+    over_runs,
+    over_steps,
+)
+from aligndiff_cli.evaluation.tables import DASH, SCHEMA, markdown_table, percent
+
+REPORTS: dict[str, tuple[str, Callable[[RunResult], Scores]]] = {
+    "last": ("after the last step", last),
+    "over_steps": ("mean over steps", over_steps),
+}
+"""Key in the document -> name in the table, scores of a run."""
+
+
+def gfss_document(
+    results: Sequence[RunResult], class_names: Mapping[int, str], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What there is to say of the runs of one row of Table 1.
+
+    Args:
+        results: all runs of all folds, in any order.
+        class_names: name of each base and novel class; the background need not be named.
+        settings: how it was done; plain data.
+
+    Raises:
+        ValueError: no run, a class without a name, a run that is there twice, or runs of a fold that differ in classes.
+    """
+    folds = by_fold(results)
+    if not folds:
+        raise ValueError("there is no run to report")
+    ordered = [run for runs in folds.values() for run in runs]
+    return {
+        "schema": SCHEMA,
+        "protocol": "gfss",
+        "settings": dict(settings),
+        "overall": _figures(ordered),
+        "folds": [
+            {
+                "fold": fold,
+                "runs": [run.run for run in runs],
+                "base": sorted(runs[0].base),
+                "novel": sorted(runs[0].novel),
+                **_figures(runs),
+            }
+            for fold, runs in folds.items()
+        ],
+        "classes": _classes(ordered, class_names),
+        "runs": [run.to_json() for run in ordered],
+    }
+
+
+def _figures(runs: Sequence[RunResult]) -> dict[str, Any]:
+    """Base, novel and HM in both ways of reporting, each as a spread."""
+
+    def figure(score: Callable[[RunResult], Scores], key: str) -> dict[str, Any]:
+        return asdict(over_runs(runs, lambda run: getattr(score(run), key)))
+
+    return {
+        report: {key: figure(score, key) for key in ("base", "novel", "hm")} for report, (_, score) in REPORTS.items()
+    }
+
+
+def _classes(runs: Sequence[RunResult], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """IoU of each class after the last step, first where it is base, then where it is novel.
+
+    With several folds a class is novel in one and base in the others; the two are different figures.
+    """
+    parts: dict[str, Callable[[RunResult], set[int]]] = {
+        "base": lambda run: {BACKGROUND, *run.base},
+        "novel": lambda run: set(run.novel),
+    }
+    return [
+        {"id": c, "name": _name(c, names), "part": part, "iou": _class_iou(c, [r for r in runs if c in members(r)])}
+        for part, members in parts.items()
+        for c in sorted(set().union(*(members(run) for run in runs)))
+    ]
+
+
+def _class_iou(class_id: int, runs: Sequence[RunResult]) -> dict[str, Any]:
+    return asdict(over_runs(runs, lambda run: run.steps[-1].confusion.iou(class_id)))
+
+
+def _name(class_id: int, names: Mapping[int, str]) -> str:
+    if class_id in names:
+        return names[class_id]
+    if class_id == BACKGROUND:
+        return "background"
+    raise ValueError(f"class {class_id} has no name")
+
+
+def gfss_markdown(document: Mapping[str, Any]) -> str:
+    """The table of scores, that of classes, notes, and the support pictures."""
+    blocks = [_score_table(document), _class_table(document), _notes(document), _support_table(document)]
+    return "\n".join(block for block in blocks if block)
+
+
+def _score_table(document: Mapping[str, Any]) -> str:
+    folds = document["folds"]
+    parts = [(f"fold {fold['fold']}, ", fold) for fold in folds] if len(folds) > 1 else []
+    parts.append(("all folds, " if parts else "", document["overall"]))
+    rows = [
+        [f"{prefix}{name}", *(_spread(figures[report][key]) for key in ("base", "novel", "hm"))]
+        for prefix, figures in parts
+        for report, (name, _) in REPORTS.items()
+    ]
+    return markdown_table(["mIoU", "base", "novel", "HM"], rows)
+
+
+def _class_table(document: Mapping[str, Any]) -> str:
+    rows = [[row["name"], row["part"], _spread(row["iou"])] for row in document["classes"]]
+    return markdown_table(["class", "base / novel", "IoU"], rows)
+
+
+def _support_table(document: Mapping[str, Any]) -> str:
+    """A row per fold and novel class, a column per run; nothing where no run names its pictures."""
+    numbers = sorted({run["run"] for run in document["runs"]})
+    rows = []
+    for fold in document["folds"]:
+        support = {run["run"]: run["support"] for run in document["runs"] if run["fold"] == fold["fold"]}
+        for cls in sorted(set().union(*support.values())):
+            stems = [", ".join(support.get(number, {}).get(cls, ())) or DASH for number in numbers]
+            rows.append([cls, str(fold["fold"]), *stems])
+    return markdown_table(["support pictures", "fold", *(f"run {n}" for n in numbers)], rows) if rows else ""
+
+
+def _notes(document: Mapping[str, Any]) -> str:
+    folds = document["folds"]
+    names = ", ".join(str(fold["fold"]) for fold in folds)
+    lines = [
+        f"{'Folds' if len(folds) > 1 else 'Fold'} {names}, {_runs(folds)}.",
+        "Base includes the background.",
+        "Pixels of classes not yet seen are ignored.",
+    ]
+    if any(spread["sd"] is not None for fold in folds for spread in fold["last"].values()):
+        lines.append("± is the standard deviation over the runs of a fold.")
+        if len(folds) > 1:
+            lines.append("All folds: the mean of the folds' figures, and of their deviations.")
+    return " ".join(lines) + "\n"
+
+
+def _runs(folds: Sequence[Mapping[str, Any]]) -> str:
+    sizes = [len(fold["runs"]) for fold in folds]
+    fewest, most = min(sizes), max(sizes)
+    count = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"{count} run{'' if most == 1 else 's'}{' each' if len(folds) > 1 else ''}"
+
+
+def _spread(figure: Mapping[str, Any]) -> str:
+    """A figure in percent, with its deviation where it has one."""
+    text = percent(figure["mean"])
+    return text if figure["sd"] is None else f"{text} ± {percent(figure['sd'])}"
