@@ -7,19 +7,24 @@ from typing import Annotated
 
 import typer
 
-from aligndiff_cli.cli import flags
+from aligndiff_cli.cli import flags, gfss_flags
 from aligndiff_cli.cli.flags import RUN
 from aligndiff_cli.cli.session import run
 
 NAME = "evaluate"
-PROTOCOLS = ("masks", "fss")
+PROTOCOLS = ("masks", "fss", "gfss")
 FSS = "Protocol fss: few-shot segmentation (D.4, Table 2)"
 MASKS = "Protocol masks: any two mask folders"
+SHARED = "Protocols fss and gfss"
 
 
 def command(
     protocol: Annotated[
-        str, typer.Option(help="masks (compare two mask folders) or fss (few-shot segmentation).", rich_help_panel=RUN)
+        str,
+        typer.Option(
+            help="masks (compare two mask folders), fss (few-shot segmentation) or gfss (base and novel classes).",
+            rich_help_panel=RUN,
+        ),
     ],
     out: flags.Out,
     predictions: Annotated[
@@ -31,16 +36,20 @@ def command(
         typer.Option(min=0, max=1, help="The predictions are soft maps; cut them here.", rich_help_panel=MASKS),
     ] = None,
     support: Annotated[
-        Path | None, typer.Option(help="Real support pairs, the ones `aligndiff invert` saw.", rich_help_panel=FSS)
+        Path | None, typer.Option(help="Real support pairs, the ones `aligndiff invert` saw.", rich_help_panel=SHARED)
     ] = None,
     query: Annotated[
-        Path | None, typer.Option(help="Pairs to be segmented, laid out like a support folder.", rich_help_panel=FSS)
+        Path | None,
+        typer.Option(
+            help="What is segmented: fss, pairs laid out like a support folder; gfss, a VOC folder (split val).",
+            rich_help_panel=SHARED,
+        ),
     ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Synthetic samples, from `aligndiff mask`; without them only the real supports are scored.",
-            rich_help_panel=FSS,
+            help="Synthetic samples, from `aligndiff mask`; without them only the real supports are used.",
+            rich_help_panel=SHARED,
         ),
     ] = None,
     synthetic: Annotated[
@@ -77,6 +86,29 @@ def command(
         Path | None,
         typer.Option(help="Text file naming the out-of-distribution classes, one a line.", rich_help_panel=FSS),
     ] = None,
+    base: gfss_flags.Base = None,
+    base_model: gfss_flags.BaseModel = None,
+    method: gfss_flags.Method = "gaps",
+    layout: gfss_flags.Layout = "paste",
+    scenes: gfss_flags.Scenes = None,
+    conditioning: gfss_flags.Conditioning = "full",
+    per_class: gfss_flags.PerClass = None,
+    inverted_share: gfss_flags.InvertedShare = 0.5,
+    shots: gfss_flags.Shots = None,
+    fold: gfss_flags.Folds = "",
+    runs: gfss_flags.Runs = 1,
+    classes_per_step: gfss_flags.ClassesPerStep = 1,
+    iterations: gfss_flags.Iterations = None,
+    batch: gfss_flags.Batch = None,
+    crop: gfss_flags.Crop = None,
+    backbone_rate: gfss_flags.BackboneRate = None,
+    classifier_rate: gfss_flags.ClassifierRate = None,
+    distillation: gfss_flags.Distillation = None,
+    memory: gfss_flags.Memory = None,
+    epochs: gfss_flags.Epochs = None,
+    base_batch: gfss_flags.BaseBatch = None,
+    base_rate: gfss_flags.BaseRate = None,
+    output_stride: gfss_flags.OutputStride = None,
     segmenter: flags.SegmenterName = None,
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
@@ -91,8 +123,12 @@ def command(
 
     Writes metrics.json, table.md and report.html. With --protocol fss, rows are those of the paper's Table 2: the real
     support alone (1R), with plain samples and their coarse masks, with plain samples and refined masks, and with all.
+    With --protocol gfss, a DeepLab learns the base classes, then the novel ones by one of four methods, from the few
+    shots alone or with the samples; base and novel classes are then segmented in one pass.
 
     [dim]aligndiff evaluate --protocol fss --support support/ --query query/ --masks masks/ --out results/[/]
+
+    [dim]aligndiff evaluate --protocol gfss --base base/ --support support/ --query query/ --out results/[/]
     """
 
     def stage():  # type: ignore[no-untyped-def]
@@ -126,6 +162,41 @@ def command(
                     compare_size=compare_size,
                     ood=ood,
                     segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                    device=device,
+                    seed=seed,
+                )
+            )
+        if protocol == "gfss":
+            from aligndiff_cli.stages.evaluate_gfss import GfssOptions, GfssStage
+
+            return GfssStage(
+                GfssOptions(
+                    base=str(flags.needed(base, "--base", protocol)),
+                    support=str(flags.needed(support, "--support", protocol)),
+                    query=str(flags.needed(query, "--query", protocol)),
+                    masks=None if masks is None else str(masks),
+                    scenes=None if scenes is None else str(scenes),
+                    base_model=None if base_model is None else str(base_model),
+                    out=out,
+                    method=method,
+                    layout=layout,
+                    conditioning=conditioning,
+                    per_class=per_class,
+                    inverted_share=inverted_share,
+                    shots=shots,
+                    folds=gfss_flags.parse_folds(fold),
+                    runs=runs,
+                    step_classes=classes_per_step or None,
+                    base_stage=gfss_flags.base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop),
+                    novel={
+                        "iterations": iterations,
+                        "batch": batch,
+                        "crop": None if crop is None else (crop, crop),
+                        "backbone_rate": backbone_rate,
+                        "classifier_rate": classifier_rate,
+                        "distillation": distillation,
+                        "memory": memory,
+                    },
                     device=device,
                     seed=seed,
                 )

@@ -41,22 +41,21 @@ def masked_mean(features: Tensor, masks: Tensor) -> Tensor:
     return torch.einsum("nchw,nhw->nc", F.normalize(features, dim=1), M) / weight[:, None]
 
 
-def imprint(features: Tensor, masks: Tensor) -> Tensor:
+def imprint(means: Tensor) -> Tensor:
     """The weight of a class from its shots (Qi et al., 2018; GAPS): the mean of the shots' masked means.
 
-    Every shot counts alike, however large its mask. The classifier is cosine, so only the direction matters,
-    and the weight is given at length 1.
+    Every shot counts alike, however large its picture or its mask. The classifier is cosine, so only the direction
+    matters, and the weight is given at length 1.
 
     Args:
-        features: float (N, C, h, w), one per shot, N at least 1.
-        masks: float (N, h, w) in [0, 1].
+        means: float (N, C), the :func:`masked_mean` of each shot, N at least 1.
 
     Returns:
-        (C,), of length 1 (0 only where the features cancel out).
+        (C,), of length 1 (0 only where the means cancel out).
 
     Raises:
-        ValueError: no shot, or as in :func:`masked_mean`.
+        ValueError: no shot.
     """
-    if not len(features):
+    if not len(means):
         raise ValueError("there is no shot to imprint from")
-    return F.normalize(masked_mean(features, masks).mean(dim=0), dim=0)
+    return F.normalize(means.mean(dim=0), dim=0)

@@ -1,0 +1,135 @@
+"""The flags of ``aligndiff evaluate --protocol gfss``, and the options they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aligndiff_cli.cli.flags import at_least
+from aligndiff_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from aligndiff_cli.stages.gfss_base import BaseChoice
+
+GFSS = "Protocol gfss: base and novel classes (4.1, D.3, Table 1)"
+TRAINING = "Protocol gfss: training (defaults are the paper's, or smaller for the bundled backbone)"
+SUITED = "see above"
+
+
+def _count(help: str, panel: str = GFSS, least: float = 1, default: str | bool = SUITED) -> Any:
+    return typer.Option(callback=at_least(least), help=help, rich_help_panel=panel, show_default=default)
+
+
+Base = Annotated[
+    Path | None,
+    typer.Option(help="Base images (VOC layout, split train, classes.txt naming all classes).", rich_help_panel=GFSS),
+]
+BaseModel = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the model of the base classes: trained there once, then reused by every method.",
+        show_default="inside --out",
+        rich_help_panel=GFSS,
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(help="finetune, gaps, pifs or gfs (CAPL).", rich_help_panel=GFSS),
+]
+Layout = Annotated[
+    str,
+    typer.Option(
+        help="What samples become: paste (objects on base images, the way of the method), plain (pictures as they are, "
+        "Table A1's first row) or scenes (from --scenes).",
+        rich_help_panel=GFSS,
+    ),
+]
+Scenes = Annotated[Path | None, typer.Option(help="Ready scenes, from `aligndiff compose`.", rich_help_panel=GFSS)]
+Conditioning = Annotated[
+    str,
+    typer.Option(help="Samples used: full (inverted and plain) or text (plain ones alone).", rich_help_panel=GFSS),
+]
+PerClass = Annotated[int | None, _count("Samples per novel class (paper: 1000).", default="all", least=0)]
+InvertedShare = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, help="Share of real and inverted samples among the objects shown (D.3).", rich_help_panel=GFSS
+    ),
+]
+Shots = Annotated[int | None, _count("Real pairs per novel class, drawn anew for each run.", default="all there are")]
+Folds = Annotated[
+    str,
+    typer.Option(
+        "--fold",
+        help="Fold, or several as 0,1,2,3: fills {fold} in the paths.",
+        show_default="none",
+        rich_help_panel=GFSS,
+    ),
+]
+Runs = Annotated[int, _count("Runs per fold (paper: 5); fills {run} in the paths.", default=True)]
+ClassesPerStep = Annotated[
+    int, _count("Novel classes learnt at a time (PASCAL: 1, COCO: 5); 0 for all at once.", least=0, default=True)
+]
+Iterations = Annotated[int | None, _count("Iterations per step (paper: 200).", TRAINING, least=0)]
+Batch = Annotated[int | None, _count("Pictures per iteration (paper: 16).", TRAINING)]
+Crop = Annotated[
+    int | None, _count("Side of training windows, pixels, also in the base stage (paper: 512).", TRAINING, least=16)
+]
+BackboneRate = Annotated[float | None, _count("Learning rate of the network (GAPS: 0.001).", TRAINING, least=0)]
+ClassifierRate = Annotated[float | None, _count("Learning rate of the classifier (GAPS: 0.01).", TRAINING, least=0)]
+Distillation = Annotated[
+    float | None, _count("Weight of distillation (GAPS: 0.1 on PASCAL, 0.5 on COCO; PIFS: 10).", TRAINING, least=0)
+]
+Memory = Annotated[int | None, _count("Base images kept for replay (paper: 500).", TRAINING)]
+Epochs = Annotated[int | None, _count("Base stage: passes over the base images (paper: 20).", TRAINING)]
+BaseBatch = Annotated[int | None, _count("Base stage: pictures per step (paper: 32).", TRAINING)]
+BaseRate = Annotated[float | None, _count("Base stage: learning rate (paper: 0.01).", TRAINING, least=0)]
+OutputStride = Annotated[int | None, _count("Pixels per feature position: 8, 16 (paper) or 32.", TRAINING)]
+
+
+def base_choice(
+    backbone: str | None,
+    output_stride: int | None,
+    epochs: int | None,
+    batch: int | None,
+    rate: float | None,
+    crop: int | None,
+) -> BaseChoice:
+    """How the base stage is done: the paper's settings, or small ones for the bundled backbone; flags win."""
+    from dataclasses import replace
+
+    from aligndiff_cli.models.semantic.base_training import BaseSettings
+    from aligndiff_cli.models.semantic.deeplab import Architecture
+    from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE
+    from aligndiff_cli.stages.gfss_base import BaseChoice
+
+    architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
+    if output_stride is not None:
+        # the paper's rates are for stride 16; the same reach in pixels needs twice the rate at half the stride
+        rates = tuple(max(1, rate * architecture.output_stride // output_stride) for rate in architecture.rates)
+        architecture = replace(architecture, output_stride=output_stride, rates=rates)
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": rate,
+        "crop": None if crop is None else (crop, crop),
+    }
+    return BaseChoice(
+        backbone, architecture, replace(settings, **{name: value for name, value in given.items() if value is not None})
+    )
+
+
+def parse_folds(text: str) -> tuple[str, ...]:
+    """``"0,1"`` -> ("0", "1"); ``""`` -> one fold without a name.
+
+    Raises:
+        UsageError: a name that cannot be part of a file's name.
+    """
+    folds = tuple(part.strip() for part in text.split(","))
+    if folds != ("",) and not all(part.isalnum() for part in folds):
+        raise UsageError(f"--fold: expected names such as 3 or 0,1,2,3, got {text!r}")
+    if len(set(folds)) < len(folds):
+        raise UsageError(f"--fold: names a fold twice: {text!r}")
+    return folds

@@ -1,0 +1,96 @@
+"""The base learning stage: DeepLab on the base classes alone (paper 4.1, D.3; GAPS's settings). Resumable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.models.semantic.batches import Sample, batches
+from aligndiff_cli.models.semantic.deeplab import DeepLab
+from aligndiff_cli.models.training_state import load_state, load_tensors, save_state, save_tensors
+
+POWER = 0.9
+MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
+SAVE_SECONDS = 60.0
+STATE, WEIGHTS = "state.safetensors", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class BaseSettings:
+    """How the base classes are learnt; the values here are the paper's (D.3).
+
+    Attributes:
+        epochs, batch, learning_rate: of SGD with momentum 0.9, weight decay 1e-4 and a polynomial schedule.
+        crop: (height, width) of training windows in pixels.
+    """
+
+    epochs: int = 20
+    batch: int = 32
+    learning_rate: float = 0.01
+    crop: tuple[int, int] = (512, 512)
+
+    def steps(self, images: int) -> int:
+        """Optimization steps over so many images."""
+        return max(1, self.epochs * images // self.batch)
+
+
+def train_base(
+    model: DeepLab,
+    images: Sequence[Sample],
+    settings: BaseSettings,
+    seed: int,
+    folder: Path,
+    advance: Callable[[int], None],
+) -> None:
+    """Train, or go on with a training, or read the weights of one that is done; the model is changed in place.
+
+    Args:
+        images: base images with labels as rows of the classifier, 255 where ignored; read when asked for.
+        folder: holds state.safetensors while training, model.safetensors once it is done.
+        advance: called with the number of steps taken.
+    """
+    steps = settings.steps(len(images))
+    if (folder / WEIGHTS).is_file():
+        model.load_state_dict(load_tensors(folder / WEIGHTS))
+        advance(steps)
+        return
+    optimizer = torch.optim.SGD(model.parameters(), settings.learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
+    first = load_state(folder / STATE, model, optimizer)
+    advance(first)
+
+    def draw(rng: np.random.Generator) -> Sample:
+        return augment(rng, *images[int(rng.integers(len(images)))], settings.crop)
+
+    model.train()
+    saved = time.monotonic()
+    for step, (pixels, labels) in enumerate(batches(draw, seed, "base", range(first, steps), settings.batch), first):
+        set_rate(optimizer, poly(step, steps))
+        loss = F.cross_entropy(model(pixels), labels.to(model.mean.device), ignore_index=IGNORE)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        advance(1)
+        if time.monotonic() - saved > SAVE_SECONDS:
+            save_state(folder / STATE, model, optimizer, step + 1)
+            saved = time.monotonic()
+    save_tensors(folder / WEIGHTS, model.state_dict())
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def poly(step: int, steps: int) -> float:
+    """Factor of the learning rate: (1 - step / steps) ** 0.9."""
+    return (1 - step / steps) ** POWER
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set each group's rate to ``factor`` times the one it began with."""
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+        group["lr"] = group["initial_lr"] * factor

@@ -1,0 +1,175 @@
+"""The novel learning stage: classes are learnt one group after another, by any method, in one loop (D.3)."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.method.imprinting import imprint, masked_mean
+from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY, poly, set_rate
+from aligndiff_cli.models.semantic.batches import Sample, batches, to_tensors
+from aligndiff_cli.models.semantic.deeplab import DeepLab, freeze_batchnorm, upsample
+from aligndiff_cli.models.semantic.task import Pair, Task, as_sample
+
+
+@dataclass(frozen=True)
+class NovelSettings:
+    """How novel classes are learnt; the values here are the paper's for PASCAL (D.3, after GAPS).
+
+    Attributes:
+        iterations, batch: per group of classes.
+        backbone_rate, classifier_rate: learning rates of SGD, falling as ``(1 - t) ** 0.9``.
+        distillation: weight of what keeps the model near the one before (0.1 on PASCAL, 0.5 on COCO for GAPS).
+        crop: (height, width) of training windows in pixels.
+        memory: base images kept for replay (paper: 500).
+    """
+
+    iterations: int = 200
+    batch: int = 16
+    backbone_rate: float = 1e-3
+    classifier_rate: float = 1e-2
+    distillation: float = 0.1
+    crop: tuple[int, int] = (512, 512)
+    memory: int = 500
+
+
+class Method(ABC):
+    """A way to learn novel classes: what it is shown, what it minimises, what a new class begins as.
+
+    Attributes:
+        name: as users write it.
+        settings: of the loop.
+        task: what there is to learn from.
+        model: changed in place.
+        learnt: rows of the novel classes so far, the present group's last.
+        current: rows of the present group.
+        previous: the model before the present group, frozen.
+    """
+
+    name = ""
+    previous: DeepLab
+
+    def __init__(self, model: DeepLab, task: Task, settings: NovelSettings) -> None:
+        self.model = model
+        self.task = task
+        self.settings = settings
+        self.learnt: list[int] = []
+        self.current: list[int] = []
+
+    @classmethod
+    def defaults(cls) -> NovelSettings:
+        """The settings its authors use, on PASCAL."""
+        return NovelSettings()
+
+    def begin(self, group: Sequence[int]) -> None:
+        """Take up a group of classes: remember the model as it is, and add a row for each class."""
+        self.previous = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.current = list(group)
+        self.model.head.grow(self.first_weights(group))
+        self.learnt += group
+
+    def first_weights(self, group: Sequence[int]) -> Tensor:
+        """What the rows of new classes begin as, (K, D): imprinted from the few shots."""
+        return torch.stack([imprinted(self.model, self.task.novel[row].real, row) for row in group])
+
+    @classmethod
+    def study(cls, model: DeepLab, base: Sequence[Sample], base_classes: Sequence[Collection[int]]) -> Any:
+        """What the method wants to know of the base images, found once for all runs of a fold."""
+        return None
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """One training sample, any size."""
+
+    def loss(self, features: Tensor, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+        """What is minimised: cross-entropy.
+
+        Args:
+            features: (N, D, h, w).
+            logits: (N, classes, H, W).
+            labels: (N, H, W), 255 ignored.
+            images: uint8 (N, 3, H, W), for methods that ask the model before.
+        """
+        return F.cross_entropy(logits, labels, ignore_index=IGNORE)
+
+    def train_mode(self) -> None:
+        """Set the model's mode before training; batch normalization is frozen."""
+        self.model.train()
+        freeze_batchnorm(self.model)
+
+    def rate(self, step: int) -> float:
+        """Factor of the learning rates at a step of the present group."""
+        return poly(step, self.settings.iterations)
+
+
+def learn(
+    method: Method, groups: Sequence[Sequence[int]], advance: Callable[[int], None]
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """Learn group after group; after each, hand over for evaluation.
+
+    Args:
+        groups: rows of the novel classes: one class a group (PASCAL's protocol), or several (COCO's).
+        advance: called with the number of iterations done.
+
+    Yields:
+        Number of the group from 0, and the rows learnt so far; the method's model is in eval mode then.
+    """
+    for number, group in enumerate(groups):
+        method.begin(group)
+        if method.settings.iterations:
+            _train(method, number, advance)
+        method.model.eval()
+        yield number, tuple(method.learnt)
+
+
+def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
+    s, model = method.settings, method.model
+
+    def draw(rng: np.random.Generator) -> Sample:
+        return augment(rng, *method.draw(rng), s.crop)
+
+    body = [parameter for name, parameter in model.named_parameters() if not name.startswith("head.")]
+    groups = [{"params": body, "lr": s.backbone_rate}, {"params": model.head.parameters(), "lr": s.classifier_rate}]
+    optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    method.train_mode()
+    drawn = batches(draw, method.task.seed, f"novel/{number}", range(s.iterations), s.batch)
+    for step, (images, labels) in enumerate(drawn):
+        set_rate(optimizer, method.rate(step))
+        labels = labels.to(model.mean.device)
+        features = model.features(images)
+        loss = method.loss(features, upsample(model.head(features), labels.shape[-2:]), labels, images)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        advance(1)
+
+
+@torch.no_grad()
+def imprinted(model: DeepLab, pairs: Sequence[Pair], row: int) -> Tensor:
+    """The weight (D,) of a class from its few shots, with the model as it is now (Qi et al. 2018; GAPS)."""
+    was_training = model.training
+    model.eval()
+    means = []
+    for pair in pairs:
+        images, labels = to_tensors([as_sample(pair, row)])
+        features = model.features(images)
+        inside = F.interpolate((labels == row)[:, None].float(), features.shape[-2:], mode="area")[:, 0]
+        means.append(masked_mean(features, inside.to(features.device))[0])
+    model.train(was_training)
+    return imprint(torch.stack(means))
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Rows of the classifier (H, W), uint8, for images of one size, each uint8 (H, W, 3), in a single pass."""
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return list(model(pixels).argmax(1).to(torch.uint8).cpu().numpy())

@@ -1,0 +1,66 @@
+"""A training's state in one safetensors file: weights, optimizer moments, and the number of steps taken."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from aligndiff_cli.disk.atomic import atomic_write
+from aligndiff_cli.errors import FolderError
+
+REMEDY = "Remove the file to begin again, or choose another folder"
+
+
+def save_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write everything needed to go on after ``step`` steps; the file appears whole or not at all."""
+    tensors = {f"net.{key}": value for key, value in net.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items() if value is not None}
+    tensors["step"] = torch.tensor(step)
+    save_tensors(path, tensors)
+
+
+def load_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Go on where `save_state` left off; 0 steps where there is no file.
+
+    Raises:
+        FolderError: the file is damaged or of another network.
+    """
+    if not path.is_file():
+        return 0
+    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    tensors = load_tensors(path)
+    for key in [key for key in tensors if key.startswith("optimizer.")]:
+        _, index, name = key.split(".")
+        state[int(index)][name] = tensors.pop(key)
+    try:
+        step = int(tensors.pop("step"))
+        net.load_state_dict({key.removeprefix("net."): value for key, value in tensors.items()})
+    except (KeyError, RuntimeError) as error:
+        raise FolderError("holds the training of another network", path, REMEDY) from error
+    optimizer.load_state_dict({"state": dict(state), "param_groups": optimizer.state_dict()["param_groups"]})
+    return step
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors as safetensors, atomically."""
+    plain = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    with atomic_write(path) as file:
+        file.write(save(plain))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors.
+
+    Raises:
+        FolderError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise FolderError(f"cannot be read ({error})", path, REMEDY) from error

@@ -1,0 +1,308 @@
+"""Protocol ``gfss``: base and novel classes in one pass, with and without samples (paper 4.1, D.3, Table 1)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.disk.support import Pair
+from aligndiff_cli.disk.voc import open_voc
+from aligndiff_cli.errors import InputError, UsageError
+from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
+from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
+from aligndiff_cli.method.prompts import class_words
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.semantic.deeplab import DeepLab
+from aligndiff_cli.models.semantic.load import POCKET_NOVEL
+from aligndiff_cli.models.semantic.methods import METHODS
+from aligndiff_cli.models.semantic.novel import NovelSettings, learn, predict
+from aligndiff_cli.models.semantic.task import LAYOUTS, Task
+from aligndiff_cli.stages import gfss_data as data
+from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.gfss_base import BaseChoice, BaseModel
+from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.stages.samples import Sample as Synthetic
+
+CONDITIONING = ("full", "text")
+PREDICTED = 16
+"""Most query images of one size predicted at once."""
+BUNDLED_NOTE = (
+    "Using the bundled backbone with small settings, which suit emoji scenes. For photographs pass --backbone, "
+    "e.g. microsoft/resnet-101: the settings are then the paper's."
+)
+
+
+@dataclass(frozen=True)
+class GfssOptions:
+    """What `aligndiff evaluate --protocol gfss` was asked for; the strings that are paths may hold {fold} and {run}.
+
+    Attributes:
+        step_classes: novel classes learnt at a time; None for all at once.
+        novel: settings of the novel stage by name; None leaves one to the method.
+    """
+
+    base: str
+    support: str
+    query: str
+    masks: str | None
+    scenes: str | None
+    base_model: str | None
+    out: Path
+    method: str
+    layout: str
+    conditioning: str
+    per_class: int | None
+    inverted_share: float
+    shots: int | None
+    folds: tuple[str, ...]
+    runs: int
+    step_classes: int | None
+    base_stage: BaseChoice
+    novel: Mapping[str, Any]
+    device: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What all runs of a fold share."""
+
+    name: str
+    rows: data.Rows
+    base: data.Scenes
+    query: data.Scenes
+    query_digest: str
+    model: BaseModel
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a fold: its few shots, its samples or scenes."""
+
+    fold: Fold
+    number: int
+    shots: Mapping[str, Sequence[Pair]]
+    synthetic: Mapping[str, Sequence[Synthetic]]
+    scenes: Path | None
+
+
+class GfssStage:
+    """base/ + support/ + query/ (+ masks/ or scenes/) -> results/."""
+
+    unit = "steps"
+
+    def __init__(self, options: GfssOptions) -> None:
+        check_choices(options)
+        self.options = options
+        self.out = options.out
+        self.notes: Sequence[str] = () if options.base_stage.backbone else (BUNDLED_NOTE,)
+        self._folds: dict[str, Fold] = {}
+        self._runs: dict[str, Run] = {}
+        self._trained: dict[str, tuple[DeepLab, Any]] = {}
+
+    @cached_property
+    def settings(self) -> NovelSettings:
+        """Settings of the novel stage: the user's, else the method's own."""
+        own = METHODS[self.options.method].defaults()
+        if self.options.base_stage.backbone is None:
+            own = replace(own, **{k: v for k, v in POCKET_NOVEL.items() if k != "iterations" or own.iterations})
+        return replace(own, **{name: value for name, value in self.options.novel.items() if value is not None})
+
+    def describe(self) -> RunFile:
+        """How this run evaluates."""
+        o = self.options
+        kept = ("method", "layout", "conditioning", "per_class", "inverted_share", "shots", "step_classes")
+        options = {"protocol": "gfss", **{name: getattr(o, name) for name in kept}}
+        options["novel stage"] = options_dict(self.settings, without=())
+        options["base stage"] = o.base_stage.options()
+        paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
+        inputs = {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None}
+        return RunFile("evaluate", options, o.seed, inputs, {}, versions())
+
+    def plan(self) -> Plan:
+        """One item per fold and run."""
+        problems: list[InputError] = []
+        items = [
+            [self._plan_run(fold, number, problems)]
+            for fold in self.options.folds
+            for number in range(self.options.runs)
+        ]
+        return Plan(items, list({str(problem): problem for problem in problems}.values()))
+
+    def _plan_run(self, fold_name: str, number: int, problems: list[InputError]) -> Item:
+        o = self.options
+        pairs, bad = data.usable_pairs(_filled(o.support, fold_name, number))
+        problems += bad
+        shots = data.choose_shots(pairs, o.shots, o.seed, number)
+        if fold_name not in self._folds:
+            self._folds[fold_name] = self._open_fold(fold_name, sorted(shots), problems)
+        fold = self._folds[fold_name]
+        inputs = {"set of base images": fold.model.images_digest, "set of query images": fold.query_digest}
+        inputs["set of support pairs"] = _digest({f"{c}/{p.stem}": (p.image, p.mask) for c in shots for p in shots[c]})
+        synthetic: dict[str, list[Synthetic]] = {}
+        if o.masks is not None:
+            masks = _filled(o.masks, fold_name, number)
+            synthetic = data.choose_synthetic(masks, o.conditioning, o.per_class, o.seed)
+            inputs["set of samples"] = _digest({s.id: (s.image, s.mask) for own in synthetic.values() for s in own})
+        scenes = None if o.scenes is None else _filled(o.scenes, fold_name, number)
+        if scenes is not None:
+            opened = open_voc(scenes)
+            inputs["set of scenes"] = data.scenes_digest(opened, opened.stems)
+        item_id = f"fold-{fold_name}-run-{number}" if fold_name else f"run-{number}"
+        self._runs[item_id] = Run(fold, number, shots, synthetic, scenes)
+        return Item(item_id, item_id, inputs, {"fold": fold_name, "run": number})
+
+    def _open_fold(self, name: str, novel: Sequence[str], problems: list[InputError]) -> Fold:
+        """Open base and query images, which are the same in all runs (``{run}`` in their paths is run 0)."""
+        o = self.options
+        base_folder, query_folder = open_voc(_filled(o.base, name, 0)), open_voc(_filled(o.query, name, 0), "val")
+        rows = data.rows_of(base_folder, novel)
+        base = data.read_scenes(base_folder, rows, base_only=True)
+        query = data.read_scenes(query_folder, rows, base_only=False)
+        problems += [*base.problems, *query.problems]
+        folder = _filled(o.base_model, name, 0) if o.base_model else o.out / f"base-model{name and '-'}{name}"
+        digest = data.scenes_digest(base_folder, base.stems)
+        model = BaseModel(folder, o.base_stage, rows, base, digest, o.seed, o.device)
+        model.check()
+        return Fold(name, rows, base, query, data.scenes_digest(query_folder, query.stems), model)
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Optimization steps and query images; the base training counts for the first run of its fold."""
+        total = 0
+        for item in group:
+            run = self._runs[item.id]
+            steps = len(self._groups(run.fold))
+            total += steps * (self.settings.iterations + len(run.fold.query.images))
+            total += run.fold.model.steps if run.number == 0 else 0
+        return total
+
+    def _groups(self, fold: Fold) -> list[list[int]]:
+        """Rows of the novel classes, in the groups in which they are learnt."""
+        first, count = 1 + len(fold.rows.base), len(fold.rows.novel)
+        size = self.options.step_classes or count
+        rows = list(range(first, first + count))
+        return [rows[at : at + size] for at in range(0, count, size)]
+
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
+        """Learn the novel classes of one run, and evaluate after every step."""
+        for item in group:
+            run = self._runs[item.id]
+            result = self._evaluate(run, lambda units, note=item.id: advance(units, note))  # type: ignore[misc]
+            name = write_part(self.out, item.cls, result.to_json())
+            final, mean = last(result), over_steps(result)
+            measured = {
+                "last": {"base": final.base, "novel": final.novel, "hm": final.hm},
+                "mean over steps": {"base": mean.base, "novel": mean.novel, "hm": mean.hm},
+            }
+            yield Made(item, [name], measured)
+
+    def _evaluate(self, run: Run, advance: Callable[[int], None]) -> RunResult:
+        fold, o = run.fold, self.options
+        trained, study = self._base(fold, advance)
+        seed = item_seed(o.seed, f"gfss/{fold.name}/{run.number}")
+        folders = {class_words(cls): cls for cls in run.shots}
+        novel = {}
+        for number in fold.rows.novel:
+            cls = folders[class_words(fold.rows.names[number])]
+            novel[fold.rows.row(number)] = data.novel_class(run.shots[cls], run.synthetic.get(cls, []))
+        task = Task(
+            fold.base.images,
+            fold.base.shown,
+            len(fold.rows.base),
+            novel,
+            o.layout,  # type: ignore[arg-type]  # checked above
+            () if run.scenes is None else data.open_scenes(run.scenes, fold.rows).images,
+            o.inverted_share,
+            seed,
+            study,
+        )
+        method = METHODS[o.method](copy.deepcopy(trained), task, self.settings)
+        numbers = fold.rows.numbers
+        steps = []
+        for step, learnt in learn(method, self._groups(fold), advance):
+            seen = tuple(int(numbers[row]) for row in learnt)
+            steps.append(StepResult(step, seen, self._query(fold, method.model, seen, advance)))
+        stems = {cls: [pair.stem for pair in pairs] for cls, pairs in run.shots.items()}
+        return RunResult(fold.name, run.number, fold.rows.base, stems, steps)
+
+    def _base(self, fold: Fold, advance: Callable[[int], None]) -> tuple[DeepLab, Any]:
+        """The base model and what the method wants to know of the base images, once per fold."""
+        if fold.name not in self._trained:
+            before = fold.model.steps
+            model = fold.model.load(advance if before else lambda units: None)
+            study = METHODS[self.options.method].study(model, fold.base.images, fold.base.shown)
+            self._trained = {fold.name: (model, study)}  # one fold at a time is held
+        return self._trained[fold.name]
+
+    def _query(self, fold: Fold, model: DeepLab, learnt: Sequence[int], advance: Callable[[int], None]) -> Confusion:
+        """Single-pass evaluation at full resolution."""
+        seen = (*fold.rows.base, *learnt)
+        total = Confusion()
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        for index in range(len(fold.query.images) + 1):
+            sample = fold.query.images[index] if index < len(fold.query.images) else None
+            full = len(waiting) == PREDICTED
+            if waiting and (sample is None or full or sample[0].shape != waiting[0][0].shape):
+                for found, (_, labels) in zip(predict(model, [i for i, _ in waiting]), waiting, strict=True):
+                    total = total + confusion(fold.rows.numbers[found], fold.rows.to_numbers(labels), seen)
+                advance(len(waiting))
+                waiting = []
+            if sample is not None:
+                waiting.append(sample)
+        return total
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """Sum up, and write the tables."""
+        results = [RunResult.from_json(part) for part in read_parts(self.out, records.values()).values()]
+        if not results:
+            return Summary([], [])
+        names = {number: name for fold in self._folds.values() for number, name in fold.rows.names.items()}
+        document = gfss_document(results, names, self.describe().options)
+        markdown = gfss_markdown(document)
+        write_results(self.out, f"Generalized few-shot segmentation: {self.options.method}", document, markdown)
+        head, *rows = markdown_rows(markdown)
+        return Summary(head, rows, [self.out / layout.REPORT])
+
+
+def check_choices(o: GfssOptions) -> None:
+    """Refuse names that are not known, and choices that exclude each other.
+
+    Raises:
+        UsageError: what cannot be meant.
+    """
+    for flag, value, known in (
+        ("--method", o.method, tuple(METHODS)),
+        ("--layout", o.layout, LAYOUTS),
+        ("--conditioning", o.conditioning, CONDITIONING),
+    ):
+        if value not in known:
+            raise UsageError(f"{flag}: expected one of {', '.join(known)}, got {value!r}")
+    if (o.layout == "scenes") != (o.scenes is not None):
+        raise UsageError("--layout scenes and --scenes go together", remedy="Give both, or neither")
+    if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
+        raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
+    if o.runs > 1 and o.shots is None and "{run}" not in o.support:
+        raise UsageError(
+            "several runs would all have the same few shots",
+            remedy="Say how many each run draws with --shots, or give a support folder per run with {run} in its path",
+        )
+
+
+def _filled(template: str, fold: str, run: int) -> Path:
+    """A path with its fold and run."""
+    return Path(template.replace("{fold}", fold).replace("{run}", str(run)))
+
+
+def _digest(files: Mapping[str, Sequence[Path]]) -> str:
+    return joint_digest({f"{name}/{n}": file_digest(path) for name, own in files.items() for n, path in enumerate(own)})

@@ -1,0 +1,98 @@
+"""The base-trained DeepLab of the ``gfss`` protocol: trained once per fold, then reused by every method and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.errors import FolderError
+from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
+from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab
+from aligndiff_cli.models.semantic.load import build_deeplab
+from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.gfss_data import Rows, Scenes
+from aligndiff_cli.stages.runner import check_same_run, options_dict
+
+COMMAND = "evaluate (base stage)"
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """How the model of the base classes is made.
+
+    Attributes:
+        backbone: folder or hub id of a ResNet; None for the bundled one.
+    """
+
+    backbone: str | None
+    architecture: Architecture
+    settings: BaseSettings
+
+    def options(self) -> dict[str, Any]:
+        """Plain data for a run file."""
+        architecture, settings = options_dict(self.architecture, without=()), options_dict(self.settings, without=())
+        return {"backbone": self.backbone or "bundled", **architecture, **settings}
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """The model of one fold's base classes, on the disk or still to be trained.
+
+    Attributes:
+        folder: of the weights; its run.yaml says what they were trained on.
+        images_digest: over the base images.
+    """
+
+    folder: Path
+    choice: BaseChoice
+    rows: Rows
+    scenes: Scenes
+    images_digest: str
+    seed: int
+    device: str
+
+    @cached_property
+    def run(self) -> RunFile:
+        """What the weights depend on."""
+        classes = [self.rows.names[number] for number in self.rows.base]
+        options = {**self.choice.options(), "classes": classes, "base images": self.images_digest}
+        return RunFile(COMMAND, options, self.seed, {}, {}, versions())
+
+    def check(self) -> None:
+        """Refuse a folder that holds a model trained otherwise.
+
+        Raises:
+            FolderError: it does; the message names the first difference.
+        """
+        try:
+            check_same_run(self.folder, self.run, force=False)
+        except FolderError as error:
+            remedy = "Give another folder with --base-model, or remove this one to train again"
+            raise FolderError(error.what, self.folder, remedy) from error
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training; 0 once it is done."""
+        if (self.folder / WEIGHTS).is_file():
+            return 0
+        return self.choice.settings.steps(len(self.scenes.images))
+
+    def load(self, advance: Callable[[int], None]) -> DeepLab:
+        """Train it, go on with its training, or read its weights; in eval mode."""
+        write_run(self.folder, self.run)
+        device = pick_device(self.device)
+        model = build_deeplab(
+            self.choice.backbone, self.choice.architecture, 1 + len(self.rows.base), device, self.seed
+        )
+        train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance)
+        return model.eval()
+
+    def weights_digest(self) -> str:
+        """Digest of the trained weights."""
+        return file_digest(self.folder / WEIGHTS)

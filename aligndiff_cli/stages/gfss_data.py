@@ -1,0 +1,220 @@
+"""What one run of the ``gfss`` protocol reads: base and query images, the few shots, synthetic samples or scenes.
+
+Data sets number classes as they like; a classifier has one row per class, background first, then the base classes in
+the order of their numbers, then the novel ones in the order in which they are learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import read_image, read_mask
+from aligndiff_cli.disk.layout import CLASSES
+from aligndiff_cli.disk.lazy import Lazy
+from aligndiff_cli.disk.mask_rules import IGNORE
+from aligndiff_cli.disk.support import Pair, load_pair, scan_support
+from aligndiff_cli.disk.voc import VocFolder, open_voc
+from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.method.prompts import class_words
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.semantic.batches import Sample
+from aligndiff_cli.models.semantic.task import Novel
+from aligndiff_cli.stages.samples import INVERTED, TEXT, read_samples
+from aligndiff_cli.stages.samples import Sample as Synthetic
+
+KEPT = 1024
+"""Decoded images held at once; a pocket scene is 80 kB, a photograph of 500 pixels 1 MB."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which class has which row of the classifier.
+
+    Attributes:
+        names: class number -> name, as the data set numbers them.
+        base: numbers of the base classes, ascending.
+        novel: numbers of the novel classes, in the order in which they are learnt.
+    """
+
+    names: Mapping[int, str]
+    base: tuple[int, ...]
+    novel: tuple[int, ...]
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Class number of each row, uint8."""
+        return np.array([0, *self.base, *self.novel], np.uint8)
+
+    def row(self, number: int) -> int:
+        """The row of a class."""
+        return int(np.flatnonzero(self.numbers == number)[0])
+
+    def to_rows(self, labels: np.ndarray) -> np.ndarray:
+        """Labels by class number -> by row; what has no row is ignored (255)."""
+        table = np.full(256, IGNORE, np.uint8)
+        table[self.numbers] = np.arange(len(self.numbers))
+        return table[labels]
+
+    def to_numbers(self, labels: np.ndarray) -> np.ndarray:
+        """Labels by row -> by class number; ignored pixels stay so."""
+        table = np.full(256, IGNORE, np.uint8)
+        table[: len(self.numbers)] = self.numbers
+        return table[labels]
+
+
+def rows_of(base: VocFolder, novel_names: Sequence[str]) -> Rows:
+    """Rows for the classes of a base folder, those with a support folder being novel.
+
+    Raises:
+        FolderError: there is no classes.txt, or it does not name a novel class.
+    """
+    if base.classes is None:
+        raise FolderError(f"has no {CLASSES}, which says which class is which", base.root, "Line i names class i")
+    numbers = {class_words(name): number for number, name in enumerate(base.classes, 1)}
+    unknown = [name for name in novel_names if class_words(name) not in numbers]
+    if unknown:
+        raise FolderError(
+            f"names no class {unknown[0]!r}, which the support folder has",
+            base.root / CLASSES,
+            "Add the novel classes to it, under the numbers that the query labels use",
+        )
+    novel = tuple(sorted(numbers[class_words(name)] for name in novel_names))
+    names = dict(enumerate(base.classes, 1))
+    return Rows(names, tuple(number for number in names if number not in novel), novel)
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The images of a VOC folder with labels by row, and the rows that each of them shows."""
+
+    stems: Sequence[str]
+    images: Sequence[Sample]
+    shown: Sequence[frozenset[int]]
+    problems: Sequence[InputError]
+
+
+def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
+    """Open a folder's images; those with a novel pixel are left out of the base stage (paper 4.1).
+
+    Raises:
+        FolderError: no image is left.
+    """
+    stems, shown = [], []
+    problems: list[InputError] = []
+    for stem in folder.stems:
+        try:
+            present = folder.present(stem)
+            folder.picture(stem)
+        except InputError as error:
+            problems.append(error)
+            continue
+        if not (base_only and present & set(rows.novel)):
+            stems.append(stem)
+            shown.append(frozenset(rows.row(number) for number in present))
+    if not stems:
+        raise FolderError("no image can be used: every one shows a novel class or cannot be read", folder.root)
+
+    @lru_cache(maxsize=KEPT)
+    def load(stem: str) -> Sample:
+        image, labels = folder.load(stem)
+        return image, rows.to_rows(labels)
+
+    return Scenes(stems, Lazy(stems, load), shown, problems)
+
+
+def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
+    """One digest over pictures and label maps."""
+    files = {path.name: path for stem in stems for path in (folder.picture(stem), folder.label_map(stem))}
+    return joint_digest({name: file_digest(path) for name, path in files.items()})
+
+
+def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) -> dict[str, list[Pair]]:
+    """Class -> its few shots in one run: drawn by a hash of (seed, run, class, stem), so every method sees the same.
+
+    A choice of more shots holds the choice of fewer. ``None`` takes all pairs.
+
+    Raises:
+        InputError: a class has fewer pairs than wanted.
+    """
+    chosen: dict[str, list[Pair]] = {}
+    for cls in sorted({pair.cls for pair in pairs}):
+        own = [pair for pair in pairs if pair.cls == cls]
+        if shots is not None and len(own) < shots:
+            raise InputError(f"has {len(own)} usable pairs, expected at least {shots}", own[0].image.parent)
+        own.sort(key=lambda pair: (item_seed(seed, f"shot/{run}/{cls}/{pair.stem}"), pair.stem))
+        chosen[cls] = own[:shots]
+    return chosen
+
+
+def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
+    """The pairs of a support folder that can be read, and why others cannot."""
+    scan = scan_support(folder)
+    problems, pairs = list(scan.problems), []
+    for pair in scan.pairs:
+        try:
+            load_pair(pair)
+        except InputError as error:
+            problems.append(error)
+        else:
+            pairs.append(pair)
+    return pairs, problems
+
+
+def choose_synthetic(masks: Path, conditioning: str, per_class: int | None, seed: int) -> dict[str, list[Synthetic]]:
+    """Class -> its synthetic samples with a mask that is not empty.
+
+    Args:
+        conditioning: "full" for inverted and plain samples, half each (D.3); "text" for plain ones alone.
+        per_class: how many, drawn by a hash of (seed, id), so that more hold those of fewer; None takes all.
+    """
+    by_class: dict[str, list[Synthetic]] = {}
+    for sample in read_samples(masks):
+        if sample.measured["area"] > 0:
+            by_class.setdefault(sample.cls, []).append(sample)
+    kinds = (INVERTED, TEXT) if conditioning == "full" else (TEXT,)
+    chosen: dict[str, list[Synthetic]] = {}
+    for cls, samples in by_class.items():
+        samples.sort(key=lambda sample: (item_seed(seed, f"sample/{sample.id}"), sample.id))
+        for position, kind in enumerate(kinds):
+            own = [sample for sample in samples if sample.kind == kind]
+            wanted = None if per_class is None else (per_class + len(kinds) - 1 - position) // len(kinds)
+            chosen.setdefault(cls, []).extend(own[:wanted])
+    return chosen
+
+
+def novel_class(shots: Sequence[Pair], synthetic: Sequence[Synthetic]) -> Novel:
+    """A novel class, its pictures read when asked for."""
+    kinds = {kind: [sample for sample in synthetic if sample.kind == kind] for kind in (INVERTED, TEXT)}
+    return Novel(
+        Lazy(shots, load_pair),
+        Lazy(kinds[INVERTED], _load_synthetic),
+        Lazy(kinds[TEXT], _load_synthetic),
+    )
+
+
+def _load_synthetic(sample: Synthetic) -> tuple[np.ndarray, np.ndarray]:
+    return read_image(sample.image), read_mask(sample.mask)
+
+
+def open_scenes(folder: Path, rows: Rows) -> Scenes:
+    """Ready scenes of `aligndiff compose`, whose own classes.txt may number the classes otherwise.
+
+    Raises:
+        FolderError: a class of the scenes is none of the base folder's.
+    """
+    opened = open_voc(folder)
+    numbers = {class_words(name): number for number, name in rows.names.items()}
+    for number, name in enumerate(opened.classes or [], 1):
+        if numbers.get(class_words(name)) != number:
+            raise FolderError(
+                f"class {number} is {name!r} here, and another class or none in the base folder",
+                folder / CLASSES,
+                "Compose the scenes onto the same base folder",
+            )
+    return read_scenes(opened, rows, base_only=False)
