@@ -12,6 +12,8 @@ from aligndiff_cli.cli.flags import FOLDERS, METHOD
 from aligndiff_cli.cli.session import run
 
 NAME = "mask"
+GROUNDING = "Baseline grounding (GD)"
+NOISE = "Baseline noise-learning (DiffuMask)"
 
 
 def command(
@@ -19,15 +21,28 @@ def command(
         Path,
         typer.Option(help="Synthetic images and coarse masks, from `aligndiff generate`.", rich_help_panel=FOLDERS),
     ],
-    support: Annotated[
-        Path, typer.Option(help="Support folder with the real pairs of the same classes.", rich_help_panel=FOLDERS)
-    ],
     out: flags.Out,
+    support: Annotated[
+        Path | None,
+        typer.Option(
+            help="Support folder with the real pairs of the same classes; the baselines do without.",
+            rich_help_panel=FOLDERS,
+        ),
+    ] = None,
     support_masks: Annotated[
         Path | None,
         typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=FOLDERS),
     ] = None,
-    segmenter: flags.SegmenterName = None,
+    segmenter: Annotated[
+        str | None,
+        typer.Option(
+            help="Algorithm 1 with hsnet (trained), ssp (training-free) or prototype (the plainest); or a baseline: "
+            "attention (the coarse map as it is), grounding (a module trained on base classes) or noise-learning "
+            "(cross-validation on the coarse masks).",
+            show_default="the bundled one's default",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
@@ -38,7 +53,9 @@ def command(
     keep: Annotated[
         str,
         typer.Option(
-            help="Mask of an accepted pair: coarse (the paper) or prediction (the release).", rich_help_panel=METHOD
+            help="Mask of an accepted pair: coarse (the paper) or prediction (the release; with noise-learning, "
+            "the held-out one).",
+            rich_help_panel=METHOD,
         ),
     ] = "coarse",
     attention_threshold: Annotated[
@@ -59,19 +76,70 @@ def command(
             rich_help_panel=METHOD,
         ),
     ] = 20,
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            help="VOC folder with classes.txt, split train: the base classes to train the module on; no new class "
+            "should be in it.",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = None,
+    grounding: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the module's weights: used again if they were trained on the same, or without --base.",
+            show_default="<out>/grounding",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = None,
+    grounding_steps: Annotated[
+        int, typer.Option(callback=flags.at_least(1), help="Training steps.", rich_help_panel=GROUNDING)
+    ] = 500,
+    grounding_batch: Annotated[
+        int, typer.Option(callback=flags.at_least(1), help="Base objects per step.", rich_help_panel=GROUNDING)
+    ] = 16,
+    grounding_lr: Annotated[
+        float, typer.Option(callback=flags.at_least(0), help="Learning rate of AdamW.", rich_help_panel=GROUNDING)
+    ] = 1e-3,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ALIGNDIFF_MODEL",
+            help="Diffusion model the module looks through: a folder or hub id.",
+            show_default="the one that made the images",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = None,
+    noise_folds: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(2),
+            help="Parts; each is judged by a segmenter of the others.",
+            rich_help_panel=NOISE,
+        ),
+    ] = 3,
+    noise_steps: Annotated[
+        int, typer.Option(callback=flags.at_least(1), help="Training steps per part.", rich_help_panel=NOISE)
+    ] = 60,
+    noise_iou: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Agreement below which an image is dropped.", rich_help_panel=NOISE),
+    ] = 0.6,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
 ) -> None:
-    """Refine the coarse masks with a few-shot segmenter ([bold]synth/ + support/ → masks/[/]).
+    """Refine the coarse masks ([bold]synth/ + support/ → masks/[/]).
 
     Semi-supervised mask generation (the paper's Algorithm 1): the segmenter, shown the real pairs, predicts each
     synthetic image; where it agrees with the coarse mask the pair joins the good ones; shown all the good ones, it
-    predicts the rest. Nothing is trained.
+    predicts the rest. Nothing is trained. --segmenter also names the baselines the paper compares it with.
 
     [dim]aligndiff mask --images synth/ --support support/ --out masks/[/]
+
+    [dim]aligndiff mask --images synth/ --segmenter grounding --base base/ --out masks-gd/[/]
     """
 
     def stage():  # type: ignore[no-untyped-def]
@@ -89,6 +157,15 @@ def command(
                 keep=keep,
                 attention_threshold=attention_threshold,
                 max_supports=max_supports,
+                model=model,
+                base=base,
+                grounding=grounding,
+                grounding_steps=grounding_steps,
+                grounding_batch=grounding_batch,
+                grounding_lr=grounding_lr,
+                noise_folds=noise_folds,
+                noise_steps=noise_steps,
+                noise_iou=noise_iou,
                 device=device,
                 seed=seed,
             )

@@ -1,10 +1,9 @@
-"""Refine the coarse masks of synthetic images: semi-supervised mask generation (paper 3.6, Algorithm 1)."""
+"""Refine the coarse masks of synthetic images (paper 3.6), by Algorithm 1 or by one of its baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +14,45 @@ from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
-from aligndiff_cli.method.consensus import Refined, refine
-from aligndiff_cli.models.segmenters import Segmenter
+from aligndiff_cli.method.consensus import Keep, Refined
+from aligndiff_cli.models.diffusion.grounding_training import GroundingSettings
+from aligndiff_cli.models.noise_learner import NoiseSettings
+from aligndiff_cli.models.segmenters import SEGMENTERS
 from aligndiff_cli.report.sheets import mask_sheet
-from aligndiff_cli.stages.common import SegmenterChoice, versions
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.stages.common import POCKET, SegmenterChoice, versions
+from aligndiff_cli.stages.grounding import GroundingRefiner
+from aligndiff_cli.stages.refiners import (
+    AttentionRefiner,
+    ClassImages,
+    ConsensusRefiner,
+    NoiseRefiner,
+    Refiner,
+    refuse,
+)
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
 
-KEEP = ("coarse", "prediction")
+KEEP: tuple[Keep, ...] = ("coarse", "prediction")
+BASELINES = ("attention", "grounding", "noise-learning")
 SHOWN = 8
 """Images of each kind on an overlay sheet."""
 
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """What `aligndiff mask` was asked for; None leaves a setting to the segmenter."""
+    """What `aligndiff mask` was asked for; None leaves a setting to the segmenter, or to what made the images.
+
+    Attributes:
+        support, support_masks, consensus_iou, max_supports: of Algorithm 1.
+        keep: of Algorithm 1 and of noise learning.
+        model: read by the grounding module; None for the one that made the images.
+        base: to train a grounding module on; None to use the trained one in ``grounding``.
+        grounding: its folder; None for one inside ``out``. The numbers named after it are of its training.
+        noise_folds, noise_steps, noise_iou: of noise learning.
+    """
 
     images: Path
-    support: Path
+    support: Path | None
     support_masks: Path | None
     out: Path
     segmenter: SegmenterChoice
@@ -41,42 +60,92 @@ class MaskOptions:
     keep: str
     attention_threshold: float | None
     max_supports: int
+    model: str | None
+    base: Path | None
+    grounding: Path | None
+    grounding_steps: int
+    grounding_batch: int
+    grounding_lr: float
+    noise_folds: int
+    noise_steps: int
+    noise_iou: float
     device: str
     seed: int
 
 
-class MaskStage:
-    """synth/ + support/ -> masks/masks/<class>/<id>.png."""
+def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
+    """The refiner that --segmenter names.
 
-    unit = "images"
+    Args:
+        made_by: source of the model that made the images.
+
+    Raises:
+        UsageError: no such name, or a flag that is missing or means nothing to it.
+        FolderError: a folder it needs is not what it should be.
+    """
+    name = o.segmenter.name
+    if o.keep not in KEEP:
+        raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {o.keep!r}")
+    keep: Keep = "coarse" if o.keep == "coarse" else "prediction"
+    if name == "attention":
+        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size")
+        return AttentionRefiner()
+    if name == "grounding":
+        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size")
+        folder = o.grounding or o.out / "grounding"
+        settings = GroundingSettings(o.grounding_steps, o.grounding_batch, o.grounding_lr)
+        return GroundingRefiner(o.model or made_by, o.base, folder, settings, device=o.device, seed=o.seed)
+    if name == "noise-learning":
+        refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size")
+        return NoiseRefiner(
+            o.segmenter.backbone,
+            NoiseSettings(o.noise_steps),
+            folds=o.noise_folds,
+            threshold=o.noise_iou,
+            keep=keep,
+            device=o.device,
+            seed=o.seed,
+        )
+    if name is not None and name not in SEGMENTERS:
+        known = ", ".join((*SEGMENTERS, *BASELINES))
+        raise UsageError(f"unknown segmenter {name!r}", remedy=f"Choose one of: {known}")
+    if o.support is None:
+        raise UsageError("a few-shot segmenter needs --support", remedy=f"Only {', '.join(BASELINES)} do without")
+    return ConsensusRefiner(
+        o.segmenter,
+        o.support,
+        o.support_masks,
+        consensus_iou=o.consensus_iou,
+        keep=keep,
+        max_supports=o.max_supports,
+        device=o.device,
+    )
+
+
+class MaskStage:
+    """synth/ (+ support/) -> masks/masks/<class>/<id>.png."""
 
     def __init__(self, options: MaskOptions) -> None:
-        if options.keep not in KEEP:
-            raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {options.keep!r}")
         self.options = options
         self.out = options.out
-        self.notes = options.segmenter.notes
         made = require_run(options.images, "generate", "--images")
         asked = options.attention_threshold
         self._threshold = float(made.options["mask_threshold"]) if asked is None else asked
-        self._real: dict[str, list[Pair]] = {}
-        self._class_inputs: dict[str, dict[str, str]] = {}
-
-    @cached_property
-    def segmenter(self) -> Segmenter:
-        """The few-shot segmenter, loaded when first needed."""
-        return self.options.segmenter.load(self.options.device)
+        self.refiner = make_refiner(options, made.models.get("diffusion", {}).get("source", POCKET))
+        self.unit = self.refiner.unit
+        self.notes = self.refiner.notes
+        self._preparation = 0
 
     def describe(self) -> RunFile:
         """How this run will refine its masks."""
         o = self.options
-        skip = ("images", "support", "support_masks", "out", "segmenter", "device", "seed")
+        options, folders, network = self.refiner.describe()
         return RunFile(
             "mask",
-            options_dict(o, without=skip) | {"attention_threshold": self._threshold},
+            options | {"attention_threshold": self._threshold},
             o.seed,
-            {"images": relative_to_folder(o.images, o.out), "support": relative_to_folder(o.support, o.out)},
-            {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
+            {name: relative_to_folder(path, o.out) for name, path in ({"images": o.images} | folders).items()},
+            {"segmenter": network},
             versions(),
         )
 
@@ -89,34 +158,22 @@ class MaskStage:
         records = read_records(self.options.images)
         if not records:
             raise FolderError("holds no image", self.options.images, "Run `aligndiff generate` to its end first")
-        problems = self._load_support()
+        problems = self.refiner.check()
+        self._preparation = self.refiner.preparation()
         groups = []
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
-            if cls in self._real:
+            try:
                 groups.append(self._group(cls, own))
-            else:
-                what = f"the class {cls!r} has synthetic images but no usable support pair"
-                problems.append(InputError(what, self.options.support, "Add an image with its mask"))
+            except InputError as error:
+                problems.append(error)
         return Plan(groups, problems)
 
-    def _load_support(self) -> list[InputError]:
-        """Keep the pairs that can be used; return what cannot."""
-        scan = scan_support(self.options.support, self.options.support_masks)
-        problems = list(scan.problems)
-        for pair, _ in load_usable(scan.pairs, problems):
-            self._real.setdefault(pair.cls, []).append(pair)
-        return problems
-
     def _group(self, cls: str, records: Sequence[Record]) -> list[Item]:
-        """The items of a class. What one mask becomes depends on all images of its class, and on its real pairs."""
+        """The items of a class."""
         files = {record.id: self._files(record.id) for record in records}
         images = {item_id: joint_digest({n: file_digest(p) for n, p in own.items()}) for item_id, own in files.items()}
-        real = {
-            f"{p.cls}/{p.stem}": joint_digest({"image": file_digest(p.image), "mask": file_digest(p.mask)})
-            for p in self._real[cls]
-        }
-        pooled = {"set of images of its class": joint_digest(images), "set of support pairs": joint_digest(real)}
+        pooled = self.refiner.inputs(cls, images)
         return [Item(item_id, cls, {"image and coarse mask": digest, **pooled}) for item_id, digest in images.items()]
 
     def _files(self, item_id: str) -> dict[str, Path]:
@@ -125,28 +182,19 @@ class MaskStage:
         }
 
     def units(self, group: Sequence[Item]) -> int:
-        """Images."""
-        return len(group)
+        """Those of the class; whatever has to be prepared is done with the first class, and counted with it."""
+        preparation, self._preparation = self._preparation, 0
+        return preparation + self.refiner.units(len(group))
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Algorithm 1 over the images of one class."""
-        o = self.options
-        real = [load_pair(pair) for pair in self._real[group[0].cls]]
-        images = Lazy([item.id for item in group], lambda item_id: read_image(self._files(item_id)[layout.IMAGES]))
-        coarse = Lazy([item.id for item in group], self._coarse)
-        results = refine(
-            self.segmenter,
-            real,
-            images,
-            coarse,
-            alpha=o.consensus_iou,
-            keep=o.keep,  # type: ignore[arg-type]  # checked above
-            max_supports=o.max_supports,
-        )
-        for index, result in results:
+        """Refine the masks of one class."""
+        ids = [item.id for item in group]
+        images = Lazy(ids, lambda item_id: read_image(self._files(item_id)[layout.IMAGES]))
+        for index, result in self.refiner.refine(
+            ClassImages(group[0].cls, ids, images, Lazy(ids, self._coarse)), advance
+        ):
             if group[index].id in wanted:
                 yield self._write(group[index], result)
-            advance(1, group[index].cls)
 
     def _coarse(self, item_id: str) -> np.ndarray:
         return read_soft(self._files(item_id)[layout.COARSE]) >= self._threshold
@@ -165,18 +213,19 @@ class MaskStage:
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """An overlay sheet and a line of the table for each class."""
         rows, pictures = [], []
+        words = self.refiner.words
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
-            accepted = [record for record in own if record.measured["accepted"]]
-            estimated = [record for record in own if not record.measured["accepted"]]
+            kept = [record for record in own if record.measured["accepted"]]
+            rest = [record for record in own if not record.measured["accepted"]]
             path = self.out / layout.PICTURES / f"{cls}.png"
-            groups = {"good: kept by consensus": accepted, "bad: re-estimated": estimated}
+            groups = {words.kept_heading: kept, words.rest_heading: rest}
             write_png(path, mask_sheet(cls, {name: map(self._shown, some[:SHOWN]) for name, some in groups.items()}))
             pictures.append(path)
             agreement = sum(record.measured["consensus_iou"] for record in own) / len(own)
             empty = sum(record.measured["area"] == 0 for record in own)
-            rows.append([cls, str(len(own)), f"{agreement:.2f}", str(len(accepted)), str(len(estimated)), str(empty)])
-        columns = ["class", "images", "mean consensus IoU", "good", "re-estimated", "empty"]
+            rows.append([cls, str(len(own)), f"{agreement:.2f}", str(len(kept)), str(len(rest)), str(empty)])
+        columns = ["class", "images", "mean consensus IoU", words.kept, words.rest, "empty"]
         following = f"aligndiff compose --foregrounds {self.out} --base base/ --out scenes/"
         return Summary(columns, rows, pictures, following)
 

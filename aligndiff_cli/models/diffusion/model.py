@@ -102,6 +102,17 @@ class DiffusionModel(ABC):
         """The denoiser's output (B, C, h, w) for x_t at t, a scalar or (B,)."""
 
     @abstractmethod
+    def features(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> list[Tensor]:
+        """What the denoiser sees in x_t on its way back up to the latent's resolution, from one pass.
+
+        Args:
+            x_t, t, conditioning: as for ``predict``.
+
+        Returns:
+            One (B, C_i, h_i, w_i) per resolution or block, coarsest first, in the model's precision.
+        """
+
+    @abstractmethod
     def capture(
         self,
         latent_size: tuple[int, int],

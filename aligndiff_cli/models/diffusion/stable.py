@@ -141,6 +141,17 @@ class StableDiffusion(DiffusionModel):
             return_dict=False,
         )[0]
 
+    def features(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> list[Tensor]:
+        """Outputs of the U-Net's up blocks, coarsest first."""
+        found: list[Tensor] = []
+        handles = [block.register_forward_hook(lambda *seen: found.append(seen[-1])) for block in self.unet.up_blocks]
+        try:
+            self.predict(x_t, t, conditioning)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return found
+
     def _added(self, x_t: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
         """What the U-Net is told besides the encoded prompt."""
         return None

@@ -1,0 +1,128 @@
+"""Training a grounding module on base classes, the diffusion model frozen. Resumable."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aligndiff_cli.method.grounding import IGNORE, mask_loss
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion.grounding import (
+    Grounding,
+    build_grounding,
+    name_classes,
+    read_features,
+    upsample,
+    word_states,
+)
+from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.semantic.batches import Sample, batches
+from aligndiff_cli.models.training_state import load_state, load_tensors, save_state, save_tensors
+
+WEIGHT_DECAY = 1e-2
+SAVE_SECONDS = 30.0
+STATE, WEIGHTS = "state.safetensors", "grounding.safetensors"
+NAME = "grounding"
+
+
+@dataclass(frozen=True)
+class GroundingSettings:
+    """How the module is trained: AdamW, weight decay 1e-2, a cosine schedule down to zero.
+
+    Attributes:
+        steps: optimization steps.
+        batch: objects per step.
+        learning_rate: at the first step.
+    """
+
+    steps: int = 500
+    batch: int = 16
+    learning_rate: float = 1e-3
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a training was brought to its end in this folder."""
+    return (folder / WEIGHTS).is_file()
+
+
+def load_grounding(folder: Path, model: DiffusionModel) -> Grounding:
+    """The trained module of a folder.
+
+    Raises:
+        FolderError: the weights are damaged.
+    """
+    net = build_grounding(model, 0)
+    net.load_state_dict(load_tensors(folder / WEIGHTS))
+    return net
+
+
+def train_grounding(
+    model: DiffusionModel,
+    names: Sequence[str],
+    draw: Callable[[np.random.Generator], Sample],
+    settings: GroundingSettings,
+    seed: int,
+    folder: Path,
+    advance: Callable[[int], None],
+) -> Grounding:
+    """Train a module, or go on with its training.
+
+    Args:
+        model: frozen; its features are read anew for every sample.
+        names: of classes 1, 2, ...
+        draw: one training sample: an image of the model's size, and labels that are the index of one class where it is
+            seen, 0 elsewhere, 255 where ignored; called from several threads.
+        folder: holds state.safetensors while training, grounding.safetensors once it is done.
+        advance: called with the number of steps taken.
+
+    Raises:
+        FolderError: the state cannot be read.
+    """
+    net = build_grounding(model, item_seed(seed, NAME)).train()
+    optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY)
+    first = load_state(folder / STATE, net, optimizer)
+    advance(first)
+    named = name_classes(model, names)
+    words = word_states(named)
+    saved = time.monotonic()
+    for step, (images, labels) in enumerate(
+        batches(draw, seed, NAME, range(first, settings.steps), settings.batch), first
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * cosine(step, settings.steps)
+        classes = labels.where(labels != IGNORE, 0).amax((1, 2))
+        shown = (classes > 0).nonzero()[:, 0]  # an object that shrank to nothing teaches nothing
+        if len(shown):
+            rows = classes[shown] - 1
+            generator = torch.Generator().manual_seed(item_seed(seed, f"{NAME}/noise/{step}"))
+            pictures = [image.permute(1, 2, 0).numpy() for image in images[shown]]
+            features = read_features(model, pictures, named.select(rows.tolist()), generator)
+            loss = _loss(net(features, words[rows.to(words.device)]), labels[shown])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        advance(1)
+        if time.monotonic() - saved > SAVE_SECONDS:
+            save_state(folder / STATE, net, optimizer, step + 1)
+            saved = time.monotonic()
+    save_tensors(folder / WEIGHTS, net.state_dict())
+    (folder / STATE).unlink(missing_ok=True)
+    return net
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    labels = labels.to(logits.device)
+    full = upsample(logits, labels.shape[1:])
+    return mask_loss(full, ((labels > 0) & (labels != IGNORE)).float(), (labels != IGNORE).float())
+
+
+def cosine(step: int, steps: int) -> float:
+    """Factor of the learning rate, from 1 down to 0."""
+    return (1 + math.cos(math.pi * step / steps)) / 2
