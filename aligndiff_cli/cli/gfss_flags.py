@@ -82,6 +82,8 @@ ClassifierRate = Annotated[float | None, _count("Learning rate of the classifier
 Distillation = Annotated[
     float | None, _count("Weight of distillation (GAPS: 0.1 on PASCAL, 0.5 on COCO; PIFS: 10).", TRAINING, least=0)
 ]
+ScaleLow = Annotated[float | None, _count("Least scale of a pasted object (D.2: 0.1).", TRAINING, least=0.01)]
+ScaleHigh = Annotated[float | None, _count("Greatest scale of a pasted object (D.2: 2).", TRAINING, least=0.01)]
 Memory = Annotated[int | None, _count("Base images kept for replay (paper: 500).", TRAINING)]
 Epochs = Annotated[int | None, _count("Base stage: passes over the base images (paper: 20).", TRAINING)]
 BaseBatch = Annotated[int | None, _count("Base stage: pictures per step (paper: 32).", TRAINING)]

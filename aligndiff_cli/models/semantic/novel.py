@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.method.composition import SCALE_RANGE
 from aligndiff_cli.method.imprinting import imprint, masked_mean
 from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY, poly, set_rate
 from aligndiff_cli.models.semantic.batches import Sample, batches, to_tensors
@@ -31,6 +32,8 @@ class NovelSettings:
         distillation: weight of what keeps the model near the one before (0.1 on PASCAL, 0.5 on COCO for GAPS).
         crop: (height, width) of training windows in pixels.
         memory: base images kept for replay (paper: 500).
+        scale_low, scale_high: range of a pasted object's scale (D.2: 0.1 to 2) once its picture is fitted into the
+            base image's frame.
     """
 
     iterations: int = 200
@@ -40,6 +43,13 @@ class NovelSettings:
     distillation: float = 0.1
     crop: tuple[int, int] = (512, 512)
     memory: int = 500
+    scale_low: float = SCALE_RANGE[0]
+    scale_high: float = SCALE_RANGE[1]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Lowest and highest scale of pasted objects."""
+        return self.scale_low, self.scale_high
 
 
 class Method(ABC):

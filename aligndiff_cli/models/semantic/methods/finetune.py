@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.method.composition import paste, sample_layout
+from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.batches import Sample
 from aligndiff_cli.models.semantic.novel import Method
 from aligndiff_cli.models.semantic.task import as_cutout, as_sample
@@ -31,7 +32,7 @@ class Finetune(Method):
 
     def first_weights(self, group: Sequence[int]) -> Tensor:
         """Random rows of the length that the others have."""
-        generator = torch.Generator().manual_seed(self.task.seed * 1000 + len(self.learnt))
+        generator = torch.Generator().manual_seed(item_seed(self.task.seed, f"first weights/{len(self.learnt)}"))
         rows = torch.randn(len(group), self.model.head.weight.shape[1], generator=generator)
         return rows / rows.norm(dim=1, keepdim=True) * self.model.head.weight.detach().cpu().norm(dim=1).mean()
 
@@ -46,7 +47,7 @@ class Finetune(Method):
             return as_sample(task.novel[row].draw(rng, task.inverted_share), row)
         image, labels = task.base[self._memory[int(rng.integers(len(self._memory)))]]
         objects = []
-        for placement in sample_layout(rng, [(1, 0)] * len(self.learnt)):
+        for placement in sample_layout(rng, [(1, 0)] * len(self.learnt), scale_range=self.settings.scale):
             row = self.learnt[placement.class_index]
             objects.append((as_cutout(task.novel[row].draw(rng, task.inverted_share), row), placement))
         scene = paste(image, labels, objects)

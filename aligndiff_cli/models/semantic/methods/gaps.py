@@ -85,7 +85,8 @@ class Gaps(Method):
             return image, labels
         image, labels = image.copy(), labels.copy()
         for pasted in self._pasted(rng, row):
-            paste_clamped(rng, image, labels, as_cutout(task.novel[pasted].draw(rng, task.inverted_share), pasted))
+            cutout = as_cutout(task.novel[pasted].draw(rng, task.inverted_share), pasted)
+            paste_clamped(rng, image, labels, cutout, self.settings.scale)
         return image, labels
 
     def _pasted(self, rng: np.random.Generator, row: int) -> Iterator[int]:
@@ -138,7 +139,9 @@ def scene_of(model: DeepLab, image: np.ndarray) -> np.ndarray:
     return model.features(pixels).mean((2, 3))[0].cpu().numpy()
 
 
-def paste_clamped(rng: np.random.Generator, image: np.ndarray, labels: np.ndarray, cutout: Cutout) -> None:
+def paste_clamped(
+    rng: np.random.Generator, image: np.ndarray, labels: np.ndarray, cutout: Cutout, scale: tuple[float, float]
+) -> None:
     """Paste one object, in place: mirrored half of the time, scaled so that it fits, anywhere, without blending.
 
     The object's picture is first fitted into the frame, as in :mod:`aligndiff_cli.method.composition`, so that a scale
@@ -150,7 +153,7 @@ def paste_clamped(rng: np.random.Generator, image: np.ndarray, labels: np.ndarra
     height, width = labels.shape
     fit = min(height / cutout.frame[0], width / cutout.frame[1])
     box = (max(1, round(mask.shape[0] * fit)), max(1, round(mask.shape[1] * fit)))
-    pixels, mask = resize_cutout(pixels, mask, fit * clamped_scale(rng, box, (height, width)))
+    pixels, mask = resize_cutout(pixels, mask, fit * clamped_scale(rng, box, (height, width), *scale))
     pixels, mask = pixels[:height, :width], mask[:height, :width]  # rounding may exceed the frame by a pixel
     top = int(rng.integers(height - mask.shape[0] + 1))
     left = int(rng.integers(width - mask.shape[1] + 1))
