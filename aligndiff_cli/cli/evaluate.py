@@ -170,6 +170,7 @@ def command(
             )
         if protocol == "gfss":
             from aligndiff_cli.stages.evaluate_gfss import GfssOptions, GfssStage
+            from aligndiff_cli.stages.gfss_base import base_choice
 
             return GfssStage(
                 GfssOptions(
@@ -189,7 +190,7 @@ def command(
                     folds=gfss_flags.parse_folds(fold),
                     runs=runs,
                     step_classes=classes_per_step or None,
-                    base_stage=gfss_flags.base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop),
+                    base_stage=base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop),
                     novel={
                         "iterations": iterations,
                         "batch": batch,

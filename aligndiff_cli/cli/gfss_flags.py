@@ -1,17 +1,14 @@
-"""The flags of ``aligndiff evaluate --protocol gfss``, and the options they make."""
+"""The flags of ``aligndiff evaluate --protocol gfss``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from aligndiff_cli.cli.flags import at_least
 from aligndiff_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from aligndiff_cli.stages.gfss_base import BaseChoice
 
 GFSS = "Protocol gfss: base and novel classes (4.1, D.3, Table 1)"
 TRAINING = "Protocol gfss: training (defaults are the paper's, or smaller for the bundled backbone)"
@@ -89,38 +86,6 @@ Epochs = Annotated[int | None, _count("Base stage: passes over the base images (
 BaseBatch = Annotated[int | None, _count("Base stage: pictures per step (paper: 32).", TRAINING)]
 BaseRate = Annotated[float | None, _count("Base stage: learning rate (paper: 0.01).", TRAINING, least=0)]
 OutputStride = Annotated[int | None, _count("Pixels per feature position: 8, 16 (paper) or 32.", TRAINING)]
-
-
-def base_choice(
-    backbone: str | None,
-    output_stride: int | None,
-    epochs: int | None,
-    batch: int | None,
-    rate: float | None,
-    crop: int | None,
-) -> BaseChoice:
-    """How the base stage is done: the paper's settings, or small ones for the bundled backbone; flags win."""
-    from dataclasses import replace
-
-    from aligndiff_cli.models.semantic.base_training import BaseSettings
-    from aligndiff_cli.models.semantic.deeplab import Architecture
-    from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE
-    from aligndiff_cli.stages.gfss_base import BaseChoice
-
-    architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
-    if output_stride is not None:
-        # the paper's rates are for stride 16; the same reach in pixels needs twice the rate at half the stride
-        rates = tuple(max(1, rate * architecture.output_stride // output_stride) for rate in architecture.rates)
-        architecture = replace(architecture, output_stride=output_stride, rates=rates)
-    given: dict[str, Any] = {
-        "epochs": epochs,
-        "batch": batch,
-        "learning_rate": rate,
-        "crop": None if crop is None else (crop, crop),
-    }
-    return BaseChoice(
-        backbone, architecture, replace(settings, **{name: value for name, value in given.items() if value is not None})
-    )
 
 
 def parse_folds(text: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab
-from aligndiff_cli.models.semantic.load import build_deeplab
+from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE, build_deeplab
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss_data import Rows, Scenes
 from aligndiff_cli.stages.runner import check_same_run, options_dict
@@ -96,3 +96,28 @@ class BaseModel:
     def weights_digest(self) -> str:
         """Digest of the trained weights."""
         return file_digest(self.folder / WEIGHTS)
+
+
+def base_choice(
+    backbone: str | None,
+    output_stride: int | None,
+    epochs: int | None,
+    batch: int | None,
+    rate: float | None,
+    crop: int | None,
+) -> BaseChoice:
+    """How the base stage is done: the paper's settings, or small ones for the bundled backbone; what is given wins."""
+    architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
+    if output_stride is not None:
+        # the paper's rates are for stride 16; the same reach in pixels needs twice the rate at half the stride
+        rates = tuple(max(1, rate * architecture.output_stride // output_stride) for rate in architecture.rates)
+        architecture = replace(architecture, output_stride=output_stride, rates=rates)
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": rate,
+        "crop": None if crop is None else (crop, crop),
+    }
+    return BaseChoice(
+        backbone, architecture, replace(settings, **{name: value for name, value in given.items() if value is not None})
+    )

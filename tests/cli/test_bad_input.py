@@ -52,7 +52,7 @@ def test_an_empty_folder_shows_the_layout_that_is_expected(world: World, run: Ru
         (["generate", "--bank", "support", "--out", "synth"], "not the output of `aligndiff invert`"),
         (["mask", "--images", "support", "--support", "support", "--out", "masks"], "`aligndiff generate`"),
         (["compose", "--foregrounds", "support", "--base", "base", "--out", "scenes"], "`aligndiff mask`"),
-        (["evaluate", "--protocol", "other", "--out", "results"], "expected one of masks, fss, got 'other'"),
+        (["evaluate", "--protocol", "other", "--out", "results"], "expected one of masks, fss, gfss, got 'other'"),
         (["evaluate", "--protocol", "masks", "--out", "results"], "needs --predictions"),
         (["invert", "--images", "support", "--out", "bank", "--per", "pair"], "--per: expected one of"),
         (["invert", "--images", "support", "--out", "bank", "--model", "no/such model/x"], "no such model folder"),
