@@ -61,6 +61,14 @@ demo/evaluate: demo/compose
 	$(ALIGNDIFF) evaluate --protocol fss --support $(SAMPLE)/support --query $(SAMPLE)/query \
 	  --masks $(DEMO)/masks --ood $(SAMPLE)/ood.txt --out $(DEMO)/results --seed $(SEED)
 
+RUNS ?= 5
+SHOTS ?= 1 5
+JOBS ?= 2
+
+.PHONY: reproduce
+reproduce: install ## the paper's tables on the pocket world (RUNS=5 SHOTS="1 5" JOBS=2); resumable
+	$(BIN)/python -m aligndiff_cli.pocket.reproduce --runs $(RUNS) --shots $(SHOTS) --jobs $(JOBS) --out results
+
 .PHONY: clean
 clean: ## remove what the demo made
 	rm -rf $(DEMO)
