@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.errors import AligndiffError
 from aligndiff_cli.pocket.reproduction import SAMPLE_COUNTS, reproduction
@@ -180,6 +181,8 @@ def run_chain(chain: Sequence[Sequence[str]], times: Times) -> None:
     """
     for command in chain:
         out = command[command.index("--out") + 1]
+        if command[0] == "prepare" and (Path(out) / layout.RUN).is_file():
+            continue  # it is written last, and rendering has nothing to resume
         print("aligndiff", *command, flush=True)
         began = time.monotonic()
         # one thread each: two processes on two cores do more than two threads in one
