@@ -12,7 +12,7 @@ from aligndiff_cli.errors import UsageError
 
 GFSS = "Protocol gfss: base and novel classes (4.1, D.3, Table 1)"
 TRAINING = "Protocol gfss: training (defaults are the paper's, or smaller for the bundled backbone)"
-SUITED = "see above"
+SUITED = False
 
 
 def _count(help: str, panel: str = GFSS, least: float = 1, default: str | bool = SUITED) -> Any:

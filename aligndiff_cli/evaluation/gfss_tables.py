@@ -134,15 +134,16 @@ def _support_table(document: Mapping[str, Any]) -> str:
         support = {run["run"]: run["support"] for run in document["runs"] if run["fold"] == fold["fold"]}
         for cls in sorted(set().union(*support.values())):
             stems = [", ".join(support.get(number, {}).get(cls, ())) or DASH for number in numbers]
-            rows.append([cls, str(fold["fold"]), *stems])
+            rows.append([cls, str(fold["fold"]) or DASH, *stems])
     return markdown_table(["support pictures", "fold", *(f"run {n}" for n in numbers)], rows) if rows else ""
 
 
 def _notes(document: Mapping[str, Any]) -> str:
     folds = document["folds"]
     names = ", ".join(str(fold["fold"]) for fold in folds)
+    named = f"{'Folds' if len(folds) > 1 else 'Fold'} {names}, " if names else ""  # a single fold need not have a name
     lines = [
-        f"{'Folds' if len(folds) > 1 else 'Fold'} {names}, {_runs(folds)}.",
+        f"{named}{_runs(folds)}.",
         "Base includes the background.",
         "Pixels of classes not yet seen are ignored.",
     ]

@@ -129,3 +129,11 @@ def test_what_cannot_be_reported_is_refused() -> None:
         gfss_document([result()], {1: "ant", 2: "bee", 3: "cat"}, {})
     with pytest.raises(ValueError, match="twice"):
         gfss_document([result(), result()], NAMES, {})
+
+
+def test_a_single_fold_need_not_have_a_name() -> None:
+    confusion = Confusion({0: 1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1})
+    run = RunResult("", 0, (1,), {"dog": ["00"]}, [StepResult(0, (2,), confusion)])
+    markdown = gfss_markdown(gfss_document([run], {1: "cat", 2: "dog"}, {}))
+    assert "\n1 run. Base includes the background." in markdown
+    assert "| dog | – | 00 |" in markdown
