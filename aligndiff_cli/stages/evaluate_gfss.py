@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.disk.voc import open_voc
-from aligndiff_cli.errors import InputError, UsageError
+from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
 from aligndiff_cli.method.prompts import class_words
@@ -117,7 +117,10 @@ class GfssStage:
         own = METHODS[self.options.method].defaults()
         if self.options.base_stage.backbone is None:
             own = replace(own, **{k: v for k, v in POCKET_NOVEL.items() if k != "iterations" or own.iterations})
-        return replace(own, **{name: value for name, value in self.options.novel.items() if value is not None})
+        given = {name: value for name, value in self.options.novel.items() if value is not None}
+        if not own.iterations:  # the method trains nothing, however many iterations the others are given
+            given.pop("iterations", None)
+        return replace(own, **given)
 
     def describe(self) -> RunFile:
         """How this run evaluates."""
@@ -148,6 +151,7 @@ class GfssStage:
         if fold_name not in self._folds:
             self._folds[fold_name] = self._open_fold(fold_name, sorted(shots), problems)
         fold = self._folds[fold_name]
+        check_classes(fold.rows, shots, _filled(o.support, fold_name, number))
         inputs = {"set of base images": fold.model.images_digest, "set of query images": fold.query_digest}
         inputs["set of support pairs"] = _digest({f"{c}/{p.stem}": (p.image, p.mask) for c in shots for p in shots[c]})
         synthetic: dict[str, list[Synthetic]] = {}
@@ -296,6 +300,22 @@ def check_choices(o: GfssOptions) -> None:
         raise UsageError(
             "several runs would all have the same few shots",
             remedy="Say how many each run draws with --shots, or give a support folder per run with {run} in its path",
+        )
+
+
+def check_classes(rows: data.Rows, found: Iterable[str], support: Path) -> None:
+    """All runs of a fold learn the same classes.
+
+    Raises:
+        FolderError: a support folder has a class more or less than that of the fold's first run.
+    """
+    wanted = {class_words(rows.names[number]) for number in rows.novel}
+    differing = sorted(wanted ^ {class_words(cls) for cls in found})
+    if differing:
+        raise FolderError(
+            f"differs from the support folder of the first run in {', '.join(map(repr, differing))}",
+            support,
+            "Give every run of a fold pairs of the same classes",
         )
 
 

@@ -13,7 +13,7 @@ from aligndiff_cli.disk.run_file import RunFile, write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
-from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab
+from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab, check_stride
 from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE, build_deeplab
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss_data import Rows, Scenes
@@ -106,9 +106,14 @@ def base_choice(
     rate: float | None,
     crop: int | None,
 ) -> BaseChoice:
-    """How the base stage is done: the paper's settings, or small ones for the bundled backbone; what is given wins."""
+    """How the base stage is done: the paper's settings, or small ones for the bundled backbone; what is given wins.
+
+    Raises:
+        UsageError: an output stride other than 8, 16 or 32.
+    """
     architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
     if output_stride is not None:
+        check_stride(output_stride)
         # the paper's rates are for stride 16; the same reach in pixels needs twice the rate at half the stride
         rates = tuple(max(1, rate * architecture.output_stride // output_stride) for rate in architecture.rates)
         architecture = replace(architecture, output_stride=output_stride, rates=rates)

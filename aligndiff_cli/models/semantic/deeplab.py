@@ -117,8 +117,7 @@ def dilate(net: ResNetModel, output_stride: int) -> None:
     Raises:
         UsageError: an output stride other than 8, 16 or 32.
     """
-    if output_stride not in OUTPUT_STRIDES:
-        raise UsageError(f"the output stride must be one of {OUTPUT_STRIDES}, got {output_stride}")
+    check_stride(output_stride)
     rate = 1
     for stride, stage in zip((8, 16, 32), net.encoder.stages[1:], strict=True):
         if stride <= output_stride:
@@ -129,6 +128,16 @@ def dilate(net: ResNetModel, output_stride: int) -> None:
                 module.stride = (1, 1)
                 if module.kernel_size == (3, 3):
                     module.dilation = module.padding = (rate, rate)
+
+
+def check_stride(output_stride: int) -> None:
+    """Refuse what :func:`dilate` cannot do.
+
+    Raises:
+        UsageError: an output stride other than 8, 16 or 32.
+    """
+    if output_stride not in OUTPUT_STRIDES:
+        raise UsageError(f"the output stride must be one of {OUTPUT_STRIDES}, got {output_stride}")
 
 
 def freeze_batchnorm(model: nn.Module) -> None:

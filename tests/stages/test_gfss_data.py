@@ -1,0 +1,202 @@
+"""What a run of the gfss protocol reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aligndiff_cli.disk import voc
+from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.disk.support import Pair
+from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.stages import gfss_data as data
+from aligndiff_cli.stages.samples import Sample
+
+NAMES = ["bus", "chess queen", "cat", "lamp", "dog"]
+ROWS = data.Rows(dict(enumerate(NAMES, 1)), base=(1, 3, 5), novel=(2, 4))
+
+
+def base_folder(root: Path, labels: dict[str, np.ndarray], classes: list[str] | None = NAMES) -> voc.VocFolder:
+    for stem, label_map in labels.items():
+        voc.write_item(root, stem, np.zeros((*label_map.shape, 3), np.uint8), label_map)
+    voc.write_split(root, "train", labels)
+    if classes is not None:
+        voc.write_classes(root, classes)
+    return voc.open_voc(root)
+
+
+def test_rows_are_background_base_and_novel_classes() -> None:
+    assert ROWS.numbers.tolist() == [0, 1, 3, 5, 2, 4]
+    assert [ROWS.row(number) for number in (0, 1, 2, 3, 4, 5)] == [0, 1, 4, 2, 5, 3]
+    labels = np.array([[0, 1, 2], [3, 4, 5], [255, 6, 254]], np.uint8)
+    rows = ROWS.to_rows(labels)
+    assert rows.tolist() == [[0, 1, 4], [2, 5, 3], [255, 255, 255]]
+    assert rows.dtype == np.uint8
+    assert ROWS.to_numbers(rows).tolist() == [[0, 1, 2], [3, 4, 5], [255, 255, 255]]
+    assert ROWS.to_numbers(rows).dtype == np.uint8
+
+
+def test_rows_follow_from_the_names_of_the_support_folder(tmp_path: Path) -> None:
+    folder = base_folder(tmp_path, {"a": np.ones((4, 6), np.uint8)})
+    # folders are written with underscores, and learnt in the order of the class numbers
+    assert data.rows_of(folder, ["lamp", "chess_queen"]) == ROWS
+    with pytest.raises(FolderError, match=r"classes\.txt.*'sofa'.*Add the novel classes"):
+        data.rows_of(folder, ["lamp", "sofa"])
+
+
+def test_a_base_folder_must_name_its_classes(tmp_path: Path) -> None:
+    folder = base_folder(tmp_path, {"a": np.ones((4, 6), np.uint8)}, None)
+    with pytest.raises(FolderError, match=r"no classes\.txt"):
+        data.rows_of(folder, ["lamp"])
+
+
+def test_images_with_a_novel_pixel_are_left_out_of_the_base_stage(tmp_path: Path) -> None:
+    ground = np.zeros((10, 14), np.uint8)
+    labels = {stem: ground.copy() for stem in ("plain", "base", "pixel", "both", "ignored")}
+    labels["base"][:4], labels["base"][4:8] = 3, 5
+    labels["pixel"][9, 13] = 4
+    labels["both"][:4], labels["both"][5:] = 1, 2
+    labels["ignored"][:4], labels["ignored"][0] = 1, 255
+    folder = base_folder(tmp_path, labels)
+    scenes = data.read_scenes(folder, ROWS, base_only=True)
+    assert scenes.stems == ["plain", "base", "ignored"]
+    assert scenes.shown == [frozenset(), {2, 3}, {1}]
+    assert scenes.problems == []
+    image, rows = scenes.images[1]
+    assert image.shape == (10, 14, 3)
+    assert rows[:, 0].tolist() == [2] * 4 + [3] * 4 + [0] * 2
+    assert np.unique(scenes.images[2][1]).tolist() == [0, 1, 255]
+    everything = data.read_scenes(folder, ROWS, base_only=False)
+    assert everything.stems == list(labels)
+    assert everything.shown[3] == {1, 4}
+
+
+def test_a_bad_image_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    folder = base_folder(tmp_path, {stem: np.ones((4, 6), np.uint8) for stem in "abc"})
+    folder.label_map("b").write_bytes(b"no picture")
+    folder.picture("c").unlink()
+    scenes = data.read_scenes(voc.open_voc(tmp_path), ROWS, base_only=True)
+    assert scenes.stems == ["a"]
+    assert [Path(str(problem.where)).name for problem in scenes.problems] == ["b.png", "c"]
+
+
+def test_no_image_left_is_an_error(tmp_path: Path) -> None:
+    folder = base_folder(tmp_path, {"a": np.full((4, 6), 2, np.uint8)})
+    with pytest.raises(FolderError, match="no image can be used"):
+        data.read_scenes(folder, ROWS, base_only=True)
+
+
+def test_a_digest_sees_pictures_labels_and_the_choice(tmp_path: Path) -> None:
+    folder = base_folder(tmp_path, {stem: np.ones((4, 6), np.uint8) for stem in "abc"})
+    digest = data.scenes_digest(folder, ["a", "b"])
+    assert digest == data.scenes_digest(folder, ["a", "b"])
+    assert digest != data.scenes_digest(folder, ["a"])
+    voc.write_label_map(folder.label_map("c"), np.zeros((4, 6), np.uint8))
+    assert digest == data.scenes_digest(folder, ["a", "b"])
+    voc.write_label_map(folder.label_map("b"), np.zeros((4, 6), np.uint8))
+    assert digest != data.scenes_digest(folder, ["a", "b"])
+
+
+def pairs(**counts: int) -> list[Pair]:
+    return [
+        Pair(cls, f"{number:02}", Path(cls, f"{number:02}.jpg"), Path(cls, f"{number:02}.png"))
+        for cls, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def chosen(shots: int | None, seed: int = 0, run: int = 0, **counts: int) -> dict[str, list[str]]:
+    found = data.choose_shots(pairs(**(counts or {"lamp": 20, "cat": 20})), shots, seed, run)
+    return {cls: [pair.stem for pair in own] for cls, own in found.items()}
+
+
+def test_shots_follow_from_seed_and_run() -> None:
+    assert list(chosen(1)) == ["cat", "lamp"]
+    assert chosen(5) == chosen(5)
+    assert chosen(5) != chosen(5, run=1)
+    assert chosen(5) != chosen(5, seed=1)
+    assert chosen(5)["cat"] != chosen(5)["lamp"]
+    assert len({chosen(1, run=run)["cat"][0] for run in range(20)}) > 8
+
+
+def test_more_shots_hold_fewer_and_more_pairs_elsewhere_change_nothing() -> None:
+    five = chosen(5)
+    assert {cls: own[:1] for cls, own in five.items()} == chosen(1)
+    assert all(len(set(own)) == 5 for own in five.values())
+    assert chosen(5, cat=20)["cat"] == five["cat"]
+    assert {cls: sorted(own) for cls, own in chosen(None, lamp=3, cat=1).items()} == {
+        "cat": ["00"],
+        "lamp": ["00", "01", "02"],
+    }
+
+
+def test_too_few_pairs_are_an_error() -> None:
+    with pytest.raises(InputError, match="lamp: has 2 usable pairs, expected at least 3"):
+        chosen(3, lamp=2, cat=3)
+
+
+def test_unusable_pairs_are_named(tmp_path: Path) -> None:
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:4, 3:6] = 255
+    for stem, values in (("good", mask), ("empty", mask * 0), ("small", mask[:4])):
+        write_png(tmp_path / "lamp" / f"{stem}.png", np.zeros((6, 8, 3), np.uint8))
+        write_png(tmp_path / "lamp" / f"{stem}_mask.png", values)
+    usable, problems = data.usable_pairs(tmp_path)
+    assert [pair.stem for pair in usable] == ["good"]
+    assert len(problems) == 2
+
+
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six usable samples of each kind and class, and an empty one."""
+
+    def made(kind: str, cls: str, number: int, area: float) -> Sample:
+        file = Path(cls, f"{kind}{number}.png")
+        return Sample(f"{cls}/{kind}-{number}", cls, kind, file, file, file, {"area": area})
+
+    found = [
+        made(kind, cls, number, 0.0 if number == 6 else 0.2)
+        for cls in ("cat", "lamp")
+        for kind in (data.INVERTED, data.TEXT)
+        for number in range(7)
+    ]
+    monkeypatch.setattr(data, "read_samples", lambda _: found)
+
+
+@pytest.mark.usefixtures("samples")
+@pytest.mark.parametrize(
+    ("conditioning", "per_class", "counts"),
+    [("full", None, (6, 6)), ("full", 4, (2, 2)), ("full", 5, (3, 2)), ("full", 0, (0, 0)), ("full", 1, (1, 0)),
+     ("text", None, (0, 6)), ("text", 4, (0, 4)), ("text", 50, (0, 6))],
+)  # fmt: skip
+def test_samples_are_half_inverted_and_half_plain(
+    conditioning: str, per_class: int | None, counts: tuple[int, int]
+) -> None:
+    found = data.choose_synthetic(Path(), conditioning, per_class, 0)
+    assert list(found) == ["cat", "lamp"]
+    for cls, own in found.items():
+        assert tuple(sum(s.kind == kind for s in own) for kind in (data.INVERTED, data.TEXT)) == counts
+        assert all(s.cls == cls and s.measured["area"] > 0 for s in own)
+        assert len({s.id for s in own}) == len(own)
+
+
+@pytest.mark.usefixtures("samples")
+def test_more_samples_hold_fewer_and_another_seed_draws_others() -> None:
+    def ids(per_class: int, seed: int = 0) -> set[str]:
+        return {s.id for own in data.choose_synthetic(Path(), "full", per_class, seed).values() for s in own}
+
+    for fewer in range(1, 8):
+        assert ids(fewer) < ids(fewer + 1)
+    assert ids(4) == ids(4)
+    assert ids(4) != ids(4, seed=1)
+
+
+def test_scenes_composed_onto_another_base_folder_are_refused(tmp_path: Path) -> None:
+    labels = {"a": np.full((4, 6), 2, np.uint8)}
+    base_folder(tmp_path / "same", labels, ["bus", "chess_queen"])
+    assert data.open_scenes(tmp_path / "same", ROWS).images[0][1].tolist() == [[4] * 6] * 4
+    base_folder(tmp_path / "other", labels, ["bus", "lamp"])
+    with pytest.raises(FolderError, match=r"class 2 is 'lamp' here.*same base folder"):
+        data.open_scenes(tmp_path / "other", ROWS)
