@@ -75,13 +75,15 @@ def test_statistics_move_by_the_momentum() -> None:
 
 
 def test_the_correction_is_a_constant_of_the_gradient() -> None:
-    # with r and d constant, d x_hat / d x is batch normalization's times r: their sum over the batch is 0
-    norm = one_channel(1.0, 9.0)
-    x = torch.tensor([[1.0, 4.0, 2.0]]).view(1, 1, 1, 3).requires_grad_()
-    norm(x)[0, 0, 0, 0].backward()
-    assert x.grad is not None
-    assert x.grad.sum().item() == pytest.approx(0, abs=1e-6)
-    assert x.grad.abs().max() > 0.05
+    # so the gradient is that of batch normalization times r, here the batch's deviation over the running one
+    values, running = torch.tensor([1.0, 4.0, 2.0]), 2.0
+    sides = torch.tensor([1.0, -2.0, 0.5])
+    plain = values.clone().requires_grad_()
+    ((plain - plain.mean()) / plain.var(unbiased=False).sqrt() * sides).sum().backward()
+    x = values.clone().requires_grad_()
+    (one_channel(1.0, running**2)(x.view(1, 1, 1, 3)).flatten() * sides).sum().backward()
+    assert plain.grad is not None
+    torch.testing.assert_close(x.grad, plain.grad * values.var(unbiased=False).sqrt() / running)
 
 
 def test_renormalising_a_model_keeps_its_parameters_and_its_answers(deeplab: DeepLab) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aligndiff_cli.method.composition import cut_out
+from aligndiff_cli.models.semantic.batch_renorm import BatchRenorm2d
 from aligndiff_cli.models.semantic.batches import Sample
 from aligndiff_cli.models.semantic.cosine import CosineHead
 from aligndiff_cli.models.semantic.deeplab import DeepLab
@@ -377,6 +378,16 @@ def test_pifs_distils_from_the_model_before_extended_by_prototypes() -> None:
     divergence = np.log(4) + (before * before.log()).sum(1).mean()
     expected = np.log(4) + 10 * divergence
     torch.testing.assert_close(method.loss(features, other, labels, images), expected)
+
+
+def test_pifs_renormalises_and_the_model_before_does_not(deeplab: DeepLab) -> None:
+    method = Pifs(deeplab, task(), TINY)
+    method.begin([3])
+    for model, kind in ((deeplab, BatchRenorm2d), (method.previous, nn.BatchNorm2d)):
+        assert {type(module) for module in model.modules() if isinstance(module, nn.BatchNorm2d)} == {kind}
+    method.train_mode()
+    assert all(module.training for module in deeplab.modules())
+    assert not any(module.training for module in method.previous.modules())
 
 
 def test_pifs_sees_no_base_image() -> None:
