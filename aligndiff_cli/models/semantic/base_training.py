@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from aligndiff_cli.errors import FolderError
 from aligndiff_cli.method.augmentation import IGNORE, augment
 from aligndiff_cli.models.semantic.batches import Sample, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
-from aligndiff_cli.models.training_state import load_state, load_tensors, save_state, save_tensors
+from aligndiff_cli.models.training_state import REMEDY, load_state, load_tensors, save_state, save_tensors
 
 POWER = 0.9
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
@@ -55,10 +56,17 @@ def train_base(
         images: base images with labels as rows of the classifier, 255 where ignored; read when asked for.
         folder: holds state.safetensors while training, model.safetensors once it is done.
         advance: called with the number of steps taken.
+
+    Raises:
+        FolderError: what the folder holds is damaged or of another network.
     """
     steps = settings.steps(len(images))
     if (folder / WEIGHTS).is_file():
-        model.load_state_dict(load_tensors(folder / WEIGHTS))
+        tensors = load_tensors(folder / WEIGHTS)
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise FolderError("holds the weights of another network", folder / WEIGHTS, REMEDY) from error
         advance(steps)
         return
     optimizer = torch.optim.SGD(model.parameters(), settings.learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)

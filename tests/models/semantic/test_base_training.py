@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.semantic import base_training
 from aligndiff_cli.models.semantic.base_training import BaseSettings, poly, set_rate, train_base
 from aligndiff_cli.models.semantic.batches import Sample, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
+from aligndiff_cli.models.training_state import save_tensors
 from tests.models.semantic.conftest import SMALL
 
 SETTINGS = BaseSettings(epochs=2, batch=2, learning_rate=0.05, crop=(32, 48))
@@ -116,3 +118,10 @@ def test_another_seed_is_another_training(backbone: Path, tmp_path: Path) -> Non
         nets.append(model(backbone))
         train_base(nets[-1], pictures(), SETTINGS, seed, tmp_path / str(seed), lambda _: None)
     assert state(nets[0]) != state(nets[1])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.safetensors"])
+def test_what_another_network_left_is_refused(backbone: Path, tmp_path: Path, name: str) -> None:
+    save_tensors(tmp_path / name, {"step": torch.tensor(1), "net.head.weight": torch.zeros(2, 2)})
+    with pytest.raises(FolderError, match=f"{name}.*another network.*Remove the file"):
+        train_base(model(backbone), pictures(), SETTINGS, 0, tmp_path, lambda _: None)
