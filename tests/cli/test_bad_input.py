@@ -135,7 +135,8 @@ def test_a_config_file_sets_flags_and_flags_win(world: World, run: Run, tmp_path
     assert "steps: 2" in text
     assert "preview: 0" in text
     config.write_text("imagse: x\n")
-    assert "no such flag: imagse" in run("invert", "--config", config, "--out", world / "bank", code=2).output
+    output = run("invert", "--config", config, "--out", world / "bank", code=2).output
+    assert "no such flag: imagse" in " ".join(output.replace("│", " ").split())  # the box wraps its lines
 
 
 def test_an_interrupt_keeps_what_is_done_and_exits_130(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
