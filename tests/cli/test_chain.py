@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World
@@ -205,3 +206,27 @@ def kill_after_first_record(arguments: list[object], folder: Path) -> None:
         time.sleep(0.002)
     child.kill()
     assert child.wait() == -signal.SIGKILL
+
+
+def test_gfss_learns_from_the_samples_and_scenes_of_a_chain(world: World, run: Run) -> None:
+    chain = commands(world, "tree")
+    for stage in ("bank", "synth", "masks", "scenes"):
+        run(*chain[stage])
+    voc.write_split(world / "base", "val", ["base0", "base1"])
+    common: list[object] = ["evaluate", "--protocol", "gfss", "--base", world / "base", "--query", world / "base"]
+    common += ["--support", world / "support", "--base-model", world / "base-model", "--backbone", world.backbone]
+    common += ["--epochs", 1, "--base-batch", 2, "--iterations", 2, "--batch", 2, "--crop", 32]
+    sources: dict[str, list[object]] = {
+        "pasted": ["--masks", world / "tree/masks", "--per-class", 4],
+        "plain": ["--masks", world / "tree/masks", "--layout", "plain", "--conditioning", "text"],
+        "scenes": ["--scenes", world / "tree/scenes", "--layout", "scenes"],
+    }
+    inputs = {}
+    for name, flags in sources.items():
+        for method in ("gaps", "finetune"):
+            run(*common, *flags, "--method", method, "--out", world / f"{name}-{method}")
+            assert "after the last step" in (world / f"{name}-{method}" / "table.md").read_text()
+        (record,) = read_records(world / f"{name}-gaps").values()
+        inputs[name] = set(record.inputs)
+    assert "set of samples" in inputs["pasted"] & inputs["plain"]
+    assert "set of scenes" in inputs["scenes"]
