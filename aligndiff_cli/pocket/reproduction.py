@@ -123,7 +123,7 @@ def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapp
 
 HEAD = """# The paper's tables on the pocket world
 
-Made by `make reproduce` ({runs} runs asked for; {per_class} synthetic samples per novel class unless said otherwise).
+Made by `make reproduce` (at most {runs} runs; {per_class} synthetic samples per novel class unless said otherwise).
 The world is emoji drawn by a toy model, so only the *order* of rows can be compared with the published figures, which
 are for photographs with Stable Diffusion. Settings were chosen on Emoji-5i's fold 2; fold 3 and the test classes are
 reported. A gain is the mean difference of runs with the same few shots, ± its standard deviation over runs; "within
