@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 
 IGNORE = 255
+GREY = (128, 128, 128)
+"""What is beyond a picture's edge."""
 SCALE_RANGE = (0.5, 2.0)
 FLIP = 0.5
 
@@ -35,14 +37,9 @@ def augment(
     picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     label_map = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
     top, left = (_offset(rng, side, wanted) for side, wanted in zip((height, width), crop, strict=True))
-    box = (left, top, left + crop[1], top + crop[0])
-    # cropping beyond a picture fills with zeros, so a frame of the right colour is pasted on
-    frame, frame_labels = (
-        Image.new("RGB", crop[::-1], (128, 128, 128)),
-        Image.new("L", crop[::-1], IGNORE),
-    )
-    frame.paste(picture, (-box[0], -box[1]))
-    frame_labels.paste(label_map, (-box[0], -box[1]))
+    frame, frame_labels = Image.new("RGB", crop[::-1], GREY), Image.new("L", crop[::-1], IGNORE)
+    frame.paste(picture, (-left, -top))
+    frame_labels.paste(label_map, (-left, -top))
     out, out_labels = np.asarray(frame), np.asarray(frame_labels)
     if rng.random() < FLIP:
         out, out_labels = out[:, ::-1], out_labels[:, ::-1]

@@ -8,10 +8,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-IGNORE = 255
-GREY = (128, 128, 128)
+from aligndiff_cli.method.augmentation import FLIP, GREY, IGNORE
+
 MARGINS = (1.0, 2.0)
-FLIP = 0.5
 
 
 def object_window(

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndiff_cli.method.grounding import IGNORE, mask_loss
+from aligndiff_cli.method.augmentation import IGNORE
+from aligndiff_cli.method.grounding import mask_loss
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.grounding import (
     Grounding,
