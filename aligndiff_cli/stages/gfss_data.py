@@ -153,7 +153,11 @@ def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) 
 
 
 def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
-    """The pairs of a support folder that can be read, and why others cannot."""
+    """The pairs of a support folder that can be read, and why others cannot.
+
+    Raises:
+        FolderError: a class is left without a pair; it would be taken for a base class.
+    """
     scan = scan_support(folder)
     problems, pairs = list(scan.problems), []
     for pair in scan.pairs:
@@ -163,6 +167,9 @@ def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
             problems.append(error)
         else:
             pairs.append(pair)
+    lost = sorted({pair.cls for pair in scan.pairs} - {pair.cls for pair in pairs})
+    if lost:
+        raise FolderError(f"no pair of the class {lost[0]!r} can be used ({problems[-1]})", folder, "Mend or remove it")
     return pairs, problems
 
 

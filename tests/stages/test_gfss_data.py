@@ -200,3 +200,13 @@ def test_scenes_composed_onto_another_base_folder_are_refused(tmp_path: Path) ->
     base_folder(tmp_path / "other", labels, ["bus", "lamp"])
     with pytest.raises(FolderError, match=r"class 2 is 'lamp' here.*same base folder"):
         data.open_scenes(tmp_path / "other", ROWS)
+
+
+def test_a_novel_class_without_a_usable_pair_is_refused(tmp_path: Path) -> None:
+    for cls, area in (("dog", 2), ("lamp", 0)):
+        mask = np.zeros((4, 6), np.uint8)
+        mask[:area, :3] = 255
+        write_png(tmp_path / cls / "00.png", np.zeros((4, 6, 3), np.uint8))
+        write_png(tmp_path / cls / "00_mask.png", mask)
+    with pytest.raises(FolderError, match="no pair of the class 'lamp' can be used"):
+        data.usable_pairs(tmp_path)
