@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.run_file import RunFile, write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.device import pick_device
@@ -92,10 +91,6 @@ class BaseModel:
         )
         train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance)
         return model.eval()
-
-    def weights_digest(self) -> str:
-        """Digest of the trained weights."""
-        return file_digest(self.folder / WEIGHTS)
 
 
 def base_choice(
