@@ -30,6 +30,7 @@ FOLD = "3"
 SCENES = 1000
 INVERT = ("--steps", "60")
 DRAW = ("--steps", "8", "--scheduler", "dpm++")
+TUNED = ("--backbone-rate", "0.003", "--classifier-rate", "0.03")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Reproduction:
         work: folder of everything the commands make.
         runs: support choices per row.
         shots: real pairs per class, each a table of its own.
-        per_class: synthetic samples per novel class (paper: 1000).
+        per_class: synthetic samples per novel class in all but Fig. A12 (paper: 1000).
     """
 
     work: Path
@@ -59,6 +60,9 @@ class Reproduction:
             for folder in gfss
         ]
         yield [*map(self.fss_scores, runs), *([command] for shots in self.shots for command in self.rows(shots))]
+        if 1 in self.shots:
+            yield [*map(self.many, runs)]
+            yield [[command] for command in self.curve()]
 
     def base(self) -> list[list[str]]:
         """Fold 3's base and query scenes, and the model of its base classes."""
@@ -92,11 +96,20 @@ class Reproduction:
             ["generate", "--bank", f"{at}/bank", "--out", f"{at}/synth", *draw, "--seed", run],
         ]
 
-    def mask(self, folder: str, out: str, *flags: str) -> list[str]:
+    def many(self, run: str) -> list[list[str]]:
+        """As many samples of one run as Fig. A12 asks for, and their masks."""
+        at = f"{self.work}/gfss/1/{run}"
+        draw = ["--per-class", str(max(SAMPLE_COUNTS)), *DRAW, "--seed", run]
+        return [
+            ["generate", "--bank", f"{at}/bank", "--out", f"{at}/synth-many", *draw],
+            self.mask(f"gfss/1/{run}", "masks-many", "--seed", run, images="synth-many"),
+        ]
+
+    def mask(self, folder: str, out: str, *flags: str, images: str = "synth") -> list[str]:
         """One way to make masks for a folder's samples."""
         at = f"{self.work}/{folder}"
         support = ["--support", f"{at}/data/support"]
-        return ["mask", "--images", f"{at}/synth", *support, "--out", f"{at}/{out}", *flags]
+        return ["mask", "--images", f"{at}/{images}", *support, "--out", f"{at}/{out}", *flags]
 
     def refined(self, folder: str) -> list[str]:
         """S.Mask: Algorithm 1."""
@@ -129,33 +142,39 @@ class Reproduction:
         return [*row, "--out", f"{at}/{name}"]
 
     def rows(self, shots: int) -> Iterator[list[str]]:
-        """All rows of Table 1 with so many shots; with one shot also those of Tables A1 and A2 and Fig. A12."""
+        """All rows of Table 1 with so many shots; with one shot also those of Tables A1 and A2."""
         at = f"{self.work}/gfss/{shots}"
-        tuned = ["--backbone-rate", "0.003", "--classifier-rate", "0.03"]
         full, grounded = ["--masks", f"{at}/{{run}}/masks"], ["--masks", f"{at}/{{run}}/masks-grounding"]
         text = ["--conditioning", "text"]
         count = ["--per-class", str(self.per_class)]
         rows = {
-            "gaps": ["--method", "gaps", *tuned],
-            "gaps-alignd": ["--method", "gaps", *tuned, *full, *count],
-            "gaps-gd": ["--method", "gaps", *tuned, *grounded, *text, *count],
+            "gaps": ["--method", "gaps", *TUNED],
+            "gaps-alignd": ["--method", "gaps", *TUNED, *full, *count],
+            "gaps-gd": ["--method", "gaps", *TUNED, *grounded, *text, *count],
             "gfs": ["--method", "gfs"],
-            "finetune": ["--method", "finetune", *tuned],
-            "finetune-gd": ["--method", "finetune", *tuned, *grounded, *text, *count, "--layout", "plain"],
-            "finetune-alignd": ["--method", "finetune", *tuned, *full, *count],
+            "finetune": ["--method", "finetune", *TUNED],
+            "finetune-gd": ["--method", "finetune", *TUNED, *grounded, *text, *count, "--layout", "plain"],
+            "finetune-alignd": ["--method", "finetune", *TUNED, *full, *count],
             "pifs": ["--method", "pifs"],
         }
         if shots == 1:
             rows |= {
-                "gaps-plain": ["--method", "gaps", *tuned, *grounded, *text, *count, "--layout", "plain"],
-                "gaps-smask": ["--method", "gaps", *tuned, *full, *text, *count],
-                "gaps-noise": ["--method", "gaps", *tuned, "--masks", f"{at}/{{run}}/masks-noise", *count],
+                "gaps-plain": ["--method", "gaps", *TUNED, *grounded, *text, *count, "--layout", "plain"],
+                "gaps-smask": ["--method", "gaps", *TUNED, *full, *text, *count],
+                "gaps-noise": ["--method", "gaps", *TUNED, "--masks", f"{at}/{{run}}/masks-noise", *count],
             }
-            for wanted in SAMPLE_COUNTS:
-                if 0 < wanted < self.per_class:
-                    rows[f"gaps-{wanted}"] = ["--method", "gaps", *tuned, *full, "--per-class", str(wanted)]
         for name, flags in rows.items():
             yield self.gfss(f"{shots}/rows/{name}", [*flags, "--runs", str(self.runs)], f"{at}/{{run}}/data/support")
+
+    def curve(self) -> Iterator[list[str]]:
+        """The points of Fig. A12 but those of Table 1, without samples and with ``per_class``."""
+        at = f"{self.work}/gfss/1"
+        for wanted in SAMPLE_COUNTS:
+            if wanted in (0, self.per_class):
+                continue
+            masks = "masks" if wanted < self.per_class else "masks-many"
+            flags = ["--method", "gaps", *TUNED, "--masks", f"{at}/{{run}}/{masks}", "--per-class", str(wanted)]
+            yield self.gfss(f"1/rows/gaps-{wanted}", [*flags, "--runs", str(self.runs)], f"{at}/{{run}}/data/support")
 
 
 class Times:

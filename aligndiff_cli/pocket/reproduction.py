@@ -205,7 +205,7 @@ def _curve(work: Path, out: Path, per_class: int) -> str:
     for count in SAMPLE_COUNTS:
         name = "gaps" if count == 0 else "gaps-alignd" if count == per_class else f"gaps-{count}"
         runs = gfss_runs(work / "gfss/1/rows" / name)
-        if runs and count <= per_class:
+        if runs:
             points.append((count, spread(map(_novel, runs.values()))))
     if len(points) < 3:
         return ""

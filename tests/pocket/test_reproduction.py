@@ -85,3 +85,13 @@ def test_a_failing_command_ends_the_chain_with_its_message(tmp_path: Path) -> No
     with pytest.raises(AligndiffError, match="expected one of"):
         run_chain([["prepare", "no-such-set", "--out", str(tmp_path / "x")]], times)
     assert list(json.loads((tmp_path / "times.json").read_text())) == [str(tmp_path / "x")]
+
+
+def test_every_point_of_the_curve_has_a_row(tmp_path: Path) -> None:
+    plan = Reproduction(tmp_path, 1, (1,), 100)
+    made = {command[-1] for phase in plan.phases() for chain in phase for command in chain}
+    wanted = ("gaps", "gaps-10", "gaps-20", "gaps-50", "gaps-alignd", "gaps-200", "gaps-500", "gaps-1000")
+    assert {f"{tmp_path}/gfss/1/rows/{name}" for name in wanted} <= made
+    # more samples than the tables' come from a pool of their own
+    large = next(command for command in plan.curve() if command[-1].endswith("gaps-1000"))
+    assert f"{tmp_path}/gfss/1/{{run}}/masks-many" in large
