@@ -63,10 +63,18 @@ def command(
         typer.Option(
             min=0,
             max=1,
-            help="β of D.4: a plain sample joins if, alone, it segments the real image this well.",
+            help="β of D.4: a sample joins if, alone, it segments the real image this well.",
             rich_help_panel=FSS,
         ),
     ] = 0.5,
+    filter_: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            help="Samples put to β's test: text (plain ones, the paper) or all (inverted ones too; ours).",
+            rich_help_panel=FSS,
+        ),
+    ] = "text",
     queries: Annotated[
         int | None,
         typer.Option(
@@ -160,6 +168,7 @@ def command(
                     out=out,
                     synthetic=synthetic,
                     beta=beta,
+                    filter=filter_,
                     queries=queries,
                     compare_size=compare_size,
                     ood=ood,

@@ -35,7 +35,7 @@ class Settings:
 
     Attributes:
         seed: of the choice of samples and queries.
-        beta: IoU that a text-conditioned sample must exceed in rows that filter (paper: 0.5).
+        beta: IoU that a sample must exceed in rows that filter its kind (paper: 0.5).
         queries: most query pictures per class, drawn by a hash of (seed, class, stem); None: all.
         side: compare at this many pixels squared, the network's size, as HSNet's own protocol does; None: at full size.
     """
@@ -54,7 +54,7 @@ class RowResult:
         counts: overlaps of the query pictures.
         real: real pairs in the support set.
         used: ids of the synthetic samples in it.
-        rejected: ids of text-conditioned samples that failed D.4's test.
+        rejected: ids of samples that failed D.4's test.
         empty: number of samples passed over for an empty mask.
     """
 

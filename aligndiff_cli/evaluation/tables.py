@@ -144,7 +144,7 @@ def _row_document(results: Sequence[ClassResult], row: Row, reference: str, ood:
             "samples": row.samples,
             "kinds": list(row.kinds),
             "masks": row.masks,
-            "filtered": row.filtered,
+            "filtered": list(row.filtered),
             "used_per_class": sum(len(part.used) for part in mine) / len(mine) if mine else None,
             "rejected": sum(len(part.rejected) for part in mine),
             "empty": sum(part.empty for part in mine),
@@ -202,5 +202,7 @@ def _fss_notes(document: Mapping[str, Any]) -> str:
     lines = [f"{first['classes']} classes, {first['images']} query pictures, masks compared at {size}."]
     if len(document["rows"]) > 1:
         filtered = [name for name, row in document["rows"].items() if row["support"]["filtered"]]
-        lines.append(f"Plain samples filtered with β = {settings['beta']} in: {'; '.join(filtered) or 'no row'}.")
+        kinds = {kind for row in document["rows"].values() for kind in row["support"]["filtered"]}
+        what = "All" if "inverted" in kinds else "Plain"
+        lines.append(f"{what} samples filtered with β = {settings['beta']} in: {'; '.join(filtered) or 'no row'}.")
     return " ".join(lines) + "\n"

@@ -14,7 +14,7 @@ from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder
 from aligndiff_cli.disk.support import Pair, scan_support
-from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
@@ -25,6 +25,9 @@ from aligndiff_cli.stages.common import SegmenterChoice, versions
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
 from aligndiff_cli.stages.samples import read_samples
+
+FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support_sets.TEXT)}
+"""Kinds of samples that D.4's test is put to, by the name of the choice; the paper's is "text"."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class FssOptions:
     out: Path
     synthetic: int
     beta: float
+    filter: str
     queries: int | None
     compare_size: int | None
     ood: Path | None
@@ -51,6 +55,8 @@ class FssStage:
     unit = "queries"
 
     def __init__(self, options: FssOptions) -> None:
+        if options.filter not in FILTERED:
+            raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {options.filter!r}")
         self.options = options
         self.out = options.out
         self.notes = options.segmenter.notes
@@ -95,17 +101,17 @@ class FssStage:
         """What is compared: the rows of Table 2, or the real supports alone."""
         shots = {len(pairs) for pairs in self._support.values()}
         real = f"{shots.pop()}R" if len(shots) == 1 else "R"
-        rows = table_rows(self.options.synthetic, real)
+        rows = table_rows(self.options.synthetic, real, FILTERED[self.options.filter])
         return rows if self.options.masks is not None else rows[:1]
 
     def describe(self) -> RunFile:
         """How this run evaluates."""
         o = self.options
         inputs = {"support": o.support, "query": o.query} | ({"masks": o.masks} if o.masks else {})
-        options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "queries": o.queries}
+        options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "filter": o.filter}
         return RunFile(
             "evaluate",
-            {**options, "compare_size": o.compare_size},
+            {**options, "queries": o.queries, "compare_size": o.compare_size},
             o.seed,
             {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},

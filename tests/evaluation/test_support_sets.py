@@ -91,13 +91,16 @@ def test_only_plain_samples_that_fail_alone_are_dropped(world, segmenter) -> Non
     real = [(read_image(world.pair("real", 3).image), truth)]
     names = {"text-0": True, "text-1": False, "inverted-0": True, "inverted-1": False}
     samples = [world.sample(name, good=good) for name, good in names.items()]
-    row = Row("row", 4, BOTH, "refined", filtered=True)
+    row = Row("row", 4, BOTH, "refined", filtered=(TEXT,))
     drawn = draw_samples(samples, row, 0, [])
     kept, rejected = filter_samples(drawn, row, SupportTest(segmenter, real))
     assert sorted(sample.id for sample, _ in kept) == ["dog/inverted-0", "dog/inverted-1", "dog/text-0"]
     assert [sample.id for sample in rejected] == ["dog/text-1"]
     free = Row("row", 4, BOTH, "refined")
     assert len(filter_samples(drawn, free, SupportTest(segmenter, real))[0]) == 4
+    strict = Row("row", 4, BOTH, "refined", filtered=BOTH)
+    kept, _ = filter_samples(drawn, strict, SupportTest(segmenter, real))
+    assert sorted(sample.id for sample, _ in kept) == ["dog/inverted-0", "dog/text-0"]
 
 
 def test_beta_must_be_exceeded(world, segmenter) -> None:
@@ -106,7 +109,7 @@ def test_beta_must_be_exceeded(world, segmenter) -> None:
     truth[:, :2] = True
     real = [(read_image(world.pair("real", 4).image), truth)]
     sample = world.sample("text-0")
-    row = Row("row", 1, (TEXT,), "refined", filtered=True)
+    row = Row("row", 1, (TEXT,), "refined", filtered=(TEXT,))
     drawn = draw_samples([sample], row, 0, [])
     for beta, kept in ((0.5, 0), (0.49, 1)):
         assert len(filter_samples(drawn, row, SupportTest(segmenter, real, beta))[0]) == kept
@@ -118,7 +121,7 @@ def test_a_sample_is_tested_once_with_each_of_its_masks(world, segmenter) -> Non
     test = SupportTest(segmenter, [(read_image(world.pair("real", 3).image), truth)])
     samples = [world.sample("text-0")]
     for masks in ("refined", "coarse", "refined"):
-        row = Row("row", 1, (TEXT,), masks, filtered=True)
+        row = Row("row", 1, (TEXT,), masks, filtered=(TEXT,))
         filter_samples(draw_samples(samples, row, 0, []), row, test)
     assert segmenter.conditioned == [1, 1]
 
@@ -128,7 +131,8 @@ def test_rows_of_table_2() -> None:
     assert [row.name.split(" ")[0] for row in rows] == ["1R", "1R+20S", "1R+20S", "1R+20S"]
     assert [row.samples for row in rows] == [0, 20, 20, 20]
     assert [(row.kinds, row.masks, row.filtered) for row in rows[1:]] == [
-        ((TEXT,), "coarse", False),
-        ((TEXT,), "refined", True),
-        ((INVERTED, TEXT), "refined", True),
+        ((TEXT,), "coarse", ()),
+        ((TEXT,), "refined", (TEXT,)),
+        ((INVERTED, TEXT), "refined", (TEXT,)),
     ]
+    assert [row.filtered for row in table_rows(filtered=BOTH)[1:]] == [(), BOTH, BOTH]

@@ -50,7 +50,7 @@ def test_masks_document_and_table() -> None:
     assert "predictions without" not in text
 
 
-ROWS = [Row("1R"), Row("1R+20S", 20, (TEXT,), "refined", filtered=True)]
+ROWS = [Row("1R"), Row("1R+20S", 20, (TEXT,), "refined", filtered=(TEXT,))]
 
 
 def fss() -> list[ClassResult]:
@@ -94,6 +94,8 @@ def test_fss_markdown() -> None:
     assert "1 / 1" in text
     assert "| dog (OOD) | 50.0 | 70.0 (+20.0) |" in text
     assert "| cat | 80.0 | 60.0 (-20.0) |" in text
+    strict = [ROWS[0], Row("1R+20S", 20, (TEXT,), "refined", filtered=("inverted", TEXT))]
+    assert "All samples filtered with β = 0.5 in: 1R+20S." in fss_markdown(fss_document(fss(), strict, Settings()))
     assert (
         "3 classes, 6 query pictures, masks compared at 400 x 400 pixels. Plain samples filtered with β = 0.5" in text
     )
