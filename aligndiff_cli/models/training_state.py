@@ -1,9 +1,10 @@
-"""A training's state in one safetensors file: weights, optimizer moments, and the number of steps taken."""
+"""Trainings that can be killed: weights, optimizer moments and the number of steps taken, in one safetensors file."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from time import monotonic
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +15,40 @@ from aligndiff_cli.disk.atomic import atomic_write
 from aligndiff_cli.errors import FolderError
 
 REMEDY = "Remove the file to begin again, or choose another folder"
+STATE = "state.safetensors"
+SAVE_SECONDS = 60.0
+
+
+class Checkpoints:
+    """The state of a training, kept in its folder every minute, replaced by the weights at the end.
+
+    Args:
+        path: of the final weights; state.safetensors lies beside them while training.
+        net, optimizer: brought to where the training was left off.
+
+    Attributes:
+        first: steps that were already taken.
+
+    Raises:
+        FolderError: the state is damaged or of another network.
+    """
+
+    def __init__(self, path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._path, self._net, self._optimizer = path, net, optimizer
+        self._state = path.with_name(STATE)
+        self.first = load_state(self._state, net, optimizer)
+        self._saved = monotonic()
+
+    def step(self, taken: int) -> None:
+        """So many steps are taken; now and then they are saved."""
+        if monotonic() - self._saved > SAVE_SECONDS:
+            save_state(self._state, self._net, self._optimizer, taken)
+            self._saved = monotonic()
+
+    def finish(self) -> None:
+        """Keep the weights alone."""
+        save_tensors(self._path, self._net.state_dict())
+        self._state.unlink(missing_ok=True)
 
 
 def save_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:

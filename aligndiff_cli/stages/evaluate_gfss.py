@@ -131,7 +131,7 @@ class GfssStage:
         options["base stage"] = o.base_stage.options()
         paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
         inputs = {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None}
-        return RunFile("evaluate", options, o.seed, inputs, {}, versions())
+        return RunFile("evaluate", options, o.seed, inputs, o.base_stage.models, versions())
 
     def plan(self) -> Plan:
         """One item per fold and run."""

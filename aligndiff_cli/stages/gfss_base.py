@@ -11,6 +11,8 @@ from typing import Any
 from aligndiff_cli.disk.run_file import RunFile, write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.segmenters import POCKET
+from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab, check_stride
 from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE, build_deeplab
@@ -35,8 +37,17 @@ class BaseChoice:
 
     def options(self) -> dict[str, Any]:
         """Plain data for a run file."""
-        architecture, settings = options_dict(self.architecture, without=()), options_dict(self.settings, without=())
-        return {"backbone": self.backbone or "bundled", **architecture, **settings}
+        return {**options_dict(self.architecture, without=()), **options_dict(self.settings, without=())}
+
+    @cached_property
+    def models(self) -> dict[str, dict[str, str]]:
+        """The backbone by its weights, wherever they lie, for a run file.
+
+        Raises:
+            ModelError: the backbone cannot be read.
+        """
+        fingerprint = load_backbone(self.backbone or POCKET).fingerprint()
+        return {"backbone": {"source": self.backbone or "bundled", "fingerprint": fingerprint}}
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class BaseModel:
         """What the weights depend on."""
         classes = [self.rows.names[number] for number in self.rows.base]
         options = {**self.choice.options(), "classes": classes, "base images": self.images_digest}
-        return RunFile(COMMAND, options, self.seed, {}, {}, versions())
+        return RunFile(COMMAND, options, self.seed, {}, self.choice.models, versions())
 
     def check(self) -> None:
         """Refuse a folder that holds a model trained otherwise.

@@ -168,6 +168,13 @@ def test_a_base_model_is_trained_once_and_left_alone(
     assert "base images" in gfss("d", "--method", "gfs", code=1, base_model=model, base=other)
     assert tree_bytes(model) == before
     monkeypatch.undo()
+    # the backbone is known by its weights, not by its place
+    copied = shutil.copytree(gfss.backbone, gfss.out / "copied")
+    assert "0 made" in gfss("a", "--method", "gfs", base_model=model, backbone=copied)
+    preprocessing = json.loads((copied / "preprocessor_config.json").read_text())
+    preprocessing["image_mean"] = [0.25, 0.5, 0.75]
+    (copied / "preprocessor_config.json").write_text(json.dumps(preprocessing))
+    assert "backbone fingerprint" in gfss("c", "--method", "gfs", code=1, base_model=model, backbone=copied)
     # without --base-model it lies with the results
     gfss("e", "--method", "gfs", base_model=None)
     weights = (gfss.out / "e" / "base-model" / "model.safetensors").read_bytes()

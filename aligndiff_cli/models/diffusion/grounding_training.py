@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +24,10 @@ from aligndiff_cli.models.diffusion.grounding import (
 )
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.semantic.batches import Sample, batches
-from aligndiff_cli.models.training_state import load_state, load_tensors, save_state, save_tensors
+from aligndiff_cli.models.training_state import Checkpoints, load_tensors
 
 WEIGHT_DECAY = 1e-2
-SAVE_SECONDS = 30.0
-STATE, WEIGHTS = "state.safetensors", "grounding.safetensors"
+WEIGHTS = "grounding.safetensors"
 NAME = "grounding"
 
 
@@ -88,11 +86,11 @@ def train_grounding(
     """
     net = build_grounding(model, item_seed(seed, NAME)).train()
     optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY)
-    first = load_state(folder / STATE, net, optimizer)
+    checkpoints = Checkpoints(folder / WEIGHTS, net, optimizer)
+    first = checkpoints.first
     advance(first)
     named = name_classes(model, names)
     words = word_states(named)
-    saved = time.monotonic()
     for step, (images, labels) in enumerate(
         batches(draw, seed, NAME, range(first, settings.steps), settings.batch), first
     ):
@@ -110,11 +108,8 @@ def train_grounding(
             loss.backward()
             optimizer.step()
         advance(1)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            save_state(folder / STATE, net, optimizer, step + 1)
-            saved = time.monotonic()
-    save_tensors(folder / WEIGHTS, net.state_dict())
-    (folder / STATE).unlink(missing_ok=True)
+        checkpoints.step(step + 1)
+    checkpoints.finish()
     return net
 
 

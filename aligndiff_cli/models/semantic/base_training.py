@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from aligndiff_cli.errors import FolderError
 from aligndiff_cli.method.augmentation import IGNORE, augment
 from aligndiff_cli.models.semantic.batches import Sample, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
-from aligndiff_cli.models.training_state import REMEDY, load_state, load_tensors, save_state, save_tensors
+from aligndiff_cli.models.training_state import REMEDY, Checkpoints, load_tensors
 
 POWER = 0.9
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
-SAVE_SECONDS = 60.0
-STATE, WEIGHTS = "state.safetensors", "model.safetensors"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,14 @@ def train_base(
         advance(steps)
         return
     optimizer = torch.optim.SGD(model.parameters(), settings.learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
-    first = load_state(folder / STATE, model, optimizer)
+    checkpoints = Checkpoints(folder / WEIGHTS, model, optimizer)
+    first = checkpoints.first
     advance(first)
 
     def draw(rng: np.random.Generator) -> Sample:
         return augment(rng, *images[int(rng.integers(len(images)))], settings.crop)
 
     model.train()
-    saved = time.monotonic()
     for step, (pixels, labels) in enumerate(batches(draw, seed, "base", range(first, steps), settings.batch), first):
         set_rate(optimizer, poly(step, steps))
         loss = F.cross_entropy(model(pixels), labels.to(model.mean.device), ignore_index=IGNORE)
@@ -85,11 +83,8 @@ def train_base(
         loss.backward()
         optimizer.step()
         advance(1)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            save_state(folder / STATE, model, optimizer, step + 1)
-            saved = time.monotonic()
-    save_tensors(folder / WEIGHTS, model.state_dict())
-    (folder / STATE).unlink(missing_ok=True)
+        checkpoints.step(step + 1)
+    checkpoints.finish()
 
 
 def poly(step: int, steps: int) -> float:

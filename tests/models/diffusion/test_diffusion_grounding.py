@@ -10,6 +10,7 @@ import torch
 
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models import training_state
 from aligndiff_cli.models.diffusion import DiffusionModel, load_diffusion
 from aligndiff_cli.models.diffusion import grounding_training as training
 from aligndiff_cli.models.diffusion.grounding import (
@@ -72,7 +73,7 @@ def test_the_module_is_of_its_seed_and_leaves_the_global_state(model: DiffusionM
 
 def test_it_learns_the_object_and_is_the_same_when_loaded(model: DiffusionModel, tmp_path: Path) -> None:
     net = train_grounding(model, NAMES, draw, GroundingSettings(40, 4, 1e-2), 0, tmp_path, lambda steps: None)
-    assert not (tmp_path / training.STATE).exists()
+    assert not (tmp_path / training_state.STATE).exists()
     pairs = [draw(np.random.default_rng(1000 + seed)) for seed in range(8)]
     images, masks = [image for image, _ in pairs], np.stack([labels > 0 for _, labels in pairs])
     soft = np.stack(GroundingSegmenter(model, load_grounding(tmp_path, model)).predict("dog", images))
@@ -95,7 +96,7 @@ def test_predictions_have_each_images_size_and_depend_on_it_alone(model: Diffusi
 def test_a_resumed_training_is_the_uninterrupted_one(
     model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training_state, "SAVE_SECONDS", -1.0)
     settings = GroundingSettings(4, 2, 1e-3)
     whole, taken = tmp_path / "whole", tmp_path / "taken"
     train_grounding(model, NAMES, draw, settings, 7, whole, lambda steps: None)

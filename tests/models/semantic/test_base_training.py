@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aligndiff_cli.errors import FolderError
-from aligndiff_cli.models.semantic import base_training
+from aligndiff_cli.models import training_state
 from aligndiff_cli.models.semantic.base_training import BaseSettings, poly, set_rate, train_base
 from aligndiff_cli.models.semantic.batches import Sample, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
@@ -86,7 +86,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert [path.name for path in (tmp_path / "whole").iterdir()] == ["model.safetensors"]
     assert state(whole) != state(model(backbone))
 
-    monkeypatch.setattr(base_training, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(training_state, "SAVE_SECONDS", -1.0)
     taken: list[int] = []
 
     def kill(steps: int) -> None:
