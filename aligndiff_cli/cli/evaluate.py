@@ -9,13 +9,13 @@ import typer
 
 from aligndiff_cli.cli import flags, gfss_flags
 from aligndiff_cli.cli.flags import RUN
+from aligndiff_cli.cli.gfss_flags import SHARED
 from aligndiff_cli.cli.session import run
 
 NAME = "evaluate"
 PROTOCOLS = ("masks", "fss", "gfss")
 FSS = "Protocol fss: few-shot segmentation (D.4, Table 2)"
 MASKS = "Protocol masks: any two mask folders"
-SHARED = "Protocols fss and gfss"
 
 
 def command(
@@ -52,6 +52,8 @@ def command(
             rich_help_panel=SHARED,
         ),
     ] = None,
+    fold: gfss_flags.Folds = "",
+    runs: gfss_flags.Runs = 1,
     synthetic: Annotated[
         int,
         typer.Option(
@@ -103,8 +105,6 @@ def command(
     per_class: gfss_flags.PerClass = None,
     inverted_share: gfss_flags.InvertedShare = 0.5,
     shots: gfss_flags.Shots = None,
-    fold: gfss_flags.Folds = "",
-    runs: gfss_flags.Runs = 1,
     classes_per_step: gfss_flags.ClassesPerStep = 1,
     iterations: gfss_flags.Iterations = None,
     batch: gfss_flags.Batch = None,
@@ -162,16 +162,18 @@ def command(
 
             return FssStage(
                 FssOptions(
-                    support=flags.needed(support, "--support", protocol),
-                    query=flags.needed(query, "--query", protocol),
-                    masks=masks,
+                    support=str(flags.needed(support, "--support", protocol)),
+                    query=str(flags.needed(query, "--query", protocol)),
+                    masks=None if masks is None else str(masks),
                     out=out,
+                    folds=gfss_flags.parse_folds(fold),
+                    runs=runs,
                     synthetic=synthetic,
                     beta=beta,
                     filter=filter_,
                     queries=queries,
                     compare_size=compare_size,
-                    ood=ood,
+                    ood=None if ood is None else str(ood),
                     segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
                     device=device,
                     seed=seed,

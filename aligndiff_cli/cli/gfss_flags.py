@@ -10,6 +10,7 @@ import typer
 from aligndiff_cli.cli.flags import at_least
 from aligndiff_cli.errors import UsageError
 
+SHARED = "Protocols fss and gfss"
 GFSS = "Protocol gfss: base and novel classes (4.1, D.3, Table 1)"
 TRAINING = "Protocol gfss: training (defaults are the paper's, or smaller for the bundled backbone)"
 SUITED = False
@@ -62,10 +63,10 @@ Folds = Annotated[
         "--fold",
         help="Fold, or several as 0,1,2,3: fills {fold} in the paths.",
         show_default="none",
-        rich_help_panel=GFSS,
+        rich_help_panel=SHARED,
     ),
 ]
-Runs = Annotated[int, _count("Runs per fold (paper: 5); fills {run} in the paths.", default=True)]
+Runs = Annotated[int, _count("Runs per fold (paper: 5); fills {run} in the paths.", SHARED, default=True)]
 ClassesPerStep = Annotated[
     int, _count("Novel classes learnt at a time (PASCAL: 1, COCO: 5); 0 for all at once.", least=0, default=True)
 ]

@@ -17,11 +17,13 @@ from aligndiff_cli.disk.support import Pair, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class
+from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import SegmenterChoice, versions
+from aligndiff_cli.stages.places import FOLD, RUN, Place, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
 from aligndiff_cli.stages.samples import read_samples
@@ -32,74 +34,66 @@ FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support
 
 @dataclass(frozen=True)
 class FssOptions:
-    """What `aligndiff evaluate --protocol fss` was asked for."""
+    """What `aligndiff evaluate --protocol fss` was asked for; paths may hold {fold} and {run}."""
 
-    support: Path
-    query: Path
-    masks: Path | None
+    support: str
+    query: str
+    masks: str | None
     out: Path
+    folds: tuple[str, ...]
+    runs: int
     synthetic: int
     beta: float
     filter: str
     queries: int | None
     compare_size: int | None
-    ood: Path | None
+    ood: str | None
     segmenter: SegmenterChoice
     device: str
     seed: int
 
 
+@dataclass(frozen=True)
+class Folders:
+    """What one run of one fold reads.
+
+    Attributes:
+        support, query: pairs by class.
+        samples: synthetic samples by class, each with its coarse and its refined mask.
+        ood: the out-of-distribution classes.
+        settings: how its classes are evaluated.
+    """
+
+    support: Mapping[str, Sequence[Pair]]
+    query: Mapping[str, Sequence[Pair]]
+    samples: Mapping[str, Sequence[support_sets.Sample]]
+    ood: Sequence[str]
+    settings: Settings
+
+
 class FssStage:
-    """support/ + query/ + masks/ -> results/."""
+    """support/ + query/ + masks/ -> results/, for every run of every fold."""
 
     unit = "queries"
 
     def __init__(self, options: FssOptions) -> None:
-        if options.filter not in FILTERED:
-            raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {options.filter!r}")
+        check_choices(options)
         self.options = options
         self.out = options.out
         self.notes = options.segmenter.notes
-        self._support: dict[str, list[Pair]] = {}
-        self._query: dict[str, list[Pair]] = {}
-        self._settings = Settings(options.seed, options.beta, options.queries, options.compare_size)
+        self._places = places(options.folds, options.runs)
+        self._folders: dict[Place, Folders] = {}
+        self._items: dict[str, tuple[Place, str]] = {}
 
     @cached_property
     def segmenter(self) -> Segmenter:
         """The few-shot segmenter, loaded when first needed."""
         return self.options.segmenter.load(self.options.device)
 
-    @cached_property
-    def ood(self) -> list[str]:
-        """The out-of-distribution classes.
-
-        Raises:
-            InputError: the list cannot be read.
-        """
-        if self.options.ood is None:
-            return []
-        try:
-            return [line.strip() for line in self.options.ood.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError("cannot be read as a list of class names", self.options.ood) from error
-
-    @cached_property
-    def samples(self) -> dict[str, list[support_sets.Sample]]:
-        """The synthetic samples by class, each with its coarse and its refined mask."""
-        if self.options.masks is None:
-            return {}
-        run = read_run(self.options.masks)
-        threshold = run.options["attention_threshold"] if run and run.command == "mask" else None
-        found: dict[str, list[support_sets.Sample]] = {}
-        for sample in read_samples(self.options.masks):
-            masks = {"coarse": MaskFile(sample.coarse, threshold), "refined": MaskFile(sample.mask)}
-            found.setdefault(sample.cls, []).append(support_sets.Sample(sample.id, sample.kind, sample.image, masks))
-        return found
-
     @property
     def rows(self) -> list[Row]:
         """What is compared: the rows of Table 2, or the real supports alone."""
-        shots = {len(pairs) for pairs in self._support.values()}
+        shots = {len(pairs) for folders in self._folders.values() for pairs in folders.support.values()}
         real = f"{shots.pop()}R" if len(shots) == 1 else "R"
         rows = table_rows(self.options.synthetic, real, FILTERED[self.options.filter])
         return rows if self.options.masks is not None else rows[:1]
@@ -113,80 +107,94 @@ class FssStage:
             "evaluate",
             {**options, "queries": o.queries, "compare_size": o.compare_size},
             o.seed,
-            {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
+            {name: relative_to_folder(Path(path), o.out) for name, path in inputs.items()},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
             versions(),
         )
 
     def plan(self) -> Plan:
-        """One item per class that has both support and query pairs.
+        """One item per place and class that has both support and query pairs.
 
         Raises:
-            FolderError: no class has both.
+            FolderError: no class of a place has both.
         """
         problems: list[InputError] = []
-        self._support.clear()
-        self._query.clear()
-        for folder, pairs in ((self.options.support, self._support), (self.options.query, self._query)):
-            scan = scan_support(folder)
-            problems += scan.problems
-            for pair in scan.pairs:
-                pairs.setdefault(pair.cls, []).append(pair)
-        both = sorted(self._support.keys() & self._query.keys())
-        if not both:
-            raise FolderError(f"has no class in common with {self.options.query}", self.options.support)
-        for cls in sorted(self._support.keys() ^ self._query.keys()):
-            where = self.options.query if cls in self._support else self.options.support
-            problems.append(InputError(f"the class {cls!r} is not there, so it is not evaluated", where))
-        return Plan([[Item(cls, cls, self._inputs(cls))] for cls in both], problems)
+        groups: list[list[Item]] = []
+        for place in self._places:
+            folders = self._folders[place] = self._open(place, problems)
+            for cls in sorted(folders.support):
+                # with a single place there is nothing to tell apart
+                item_id = cls if len(self._places) == 1 else f"{place.id}/{cls}"
+                self._items[item_id] = place, cls
+                parameters = {} if item_id == cls else {"fold": place.fold, "run": place.run}
+                groups.append([Item(item_id, cls, _digests(folders, cls), parameters)])
+        return Plan(groups, list({str(problem): problem for problem in problems}.values()))
 
-    def _inputs(self, cls: str) -> dict[str, str]:
-        sets: dict[str, dict[str, str]] = {"set of support pairs": {}, "set of query pairs": {}}
-        for name, pairs in zip(sets, (self._support[cls], self._query[cls]), strict=True):
-            for pair in pairs:
-                sets[name] |= {f"{pair.stem}": file_digest(pair.image), f"{pair.stem} (mask)": file_digest(pair.mask)}
-        if self.options.masks is not None:
-            files = [
-                (f"{sample.id}/{name}", path)
-                for sample in self.samples.get(cls, [])
-                for name, path in (("image", sample.image), *((n, m.path) for n, m in sample.masks.items()))
-            ]
-            sets["set of samples"] = {name: file_digest(path) for name, path in files}
-        return {name: joint_digest(digests) for name, digests in sets.items()}
+    def _open(self, place: Place, problems: list[InputError]) -> Folders:
+        """Find the classes of one place that have both support and query pairs."""
+        o = self.options
+        paths = place.path(o.support), place.path(o.query)
+        support, query = (_by_class(path, problems) for path in paths)
+        if not support.keys() & query.keys():
+            raise FolderError(f"has no class in common with {paths[1]}", paths[0])
+        for cls in sorted(support.keys() ^ query.keys()):
+            where = paths[1] if cls in support else paths[0]
+            problems.append(InputError(f"the class {cls!r} is not there, so it is not evaluated", where))
+        return Folders(
+            {cls: support[cls] for cls in support.keys() & query.keys()},
+            query,
+            {} if o.masks is None else _samples(place.path(o.masks)),
+            [] if o.ood is None else _names(place.path(o.ood)),
+            Settings(o.seed + place.run, o.beta, o.queries, o.compare_size),
+        )
 
     def units(self, group: Sequence[Item]) -> int:
         """Query pictures, once per row."""
-        return sum(len(choose_queries(i.cls, self._query[i.cls], self._settings)) for i in group) * len(self.rows)
+        total = 0
+        for item in group:
+            place, cls = self._items[item.id]
+            folders = self._folders[place]
+            total += len(choose_queries(cls, folders.query[cls], folders.settings))
+        return total * len(self.rows)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Evaluate every row on one class."""
         for item in group:
-            cls = item.cls
+            place, cls = self._items[item.id]
+            folders = self._folders[place]
             result = evaluate_class(
                 self.segmenter,
                 cls,
-                self._support[cls],
-                self._query[cls],
-                self.samples.get(cls, []),
+                folders.support[cls],
+                folders.query[cls],
+                folders.samples.get(cls, []),
                 self.rows,
-                self._settings,
-                lambda units, cls=cls: advance(units, cls),  # type: ignore[misc]
+                folders.settings,
+                lambda units, note=item.id: advance(units, note),  # type: ignore[misc]
             )
-            name = write_part(self.out, cls, result.to_json())
+            name = write_part(self.out, item.id, result.to_json())
             measured = {row: part.counts.iou(cls) for row, part in result.rows.items()}
             yield Made(item, [name], measured, result.problems)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Sum up; write the tables and the class-wise charts."""
-        results = [ClassResult.from_json(part) for part in read_parts(self.out, records.values()).values()]
-        if not results:
+        found: dict[Place, list[ClassResult]] = {}
+        for item_id, part in read_parts(self.out, records.values()).items():
+            if item_id in self._items:
+                found.setdefault(self._items[item_id][0], []).append(ClassResult.from_json(part))
+        if not found:
             return Summary([], [])
-        document = fss_document(results, self.rows, self._settings, self.ood)
-        markdown = fss_markdown(document)
+        runs = [(place.fold, place.run, self._document(place, results)) for place, results in found.items()]
+        document = runs[0][2] if len(self._places) == 1 else fss_runs_document(runs)
+        markdown = fss_markdown(document) if len(self._places) == 1 else fss_runs_markdown(document)
         pictures = self._charts(document)
         write_results(self.out, "Few-shot segmentation", document, markdown, pictures)
         head, *rows = markdown_rows(markdown)
         return Summary(head, rows, [self.out / layout.REPORT, *(self.out / name for name, _ in pictures)])
+
+    def _document(self, place: Place, results: Sequence[ClassResult]) -> dict[str, Any]:
+        folders = self._folders[place]
+        return fss_document(results, self.rows, folders.settings, folders.ood)
 
     def _charts(self, document: Mapping[str, Any]) -> list[tuple[str, str]]:
         """One chart per row: by how much each class gains or loses against the real supports alone."""
@@ -201,3 +209,61 @@ class FssStage:
             write_png(self.out / path, bar_chart(list(differences), list(differences.values()), title))
             charts.append((path, f"IoU by class: {title}"))
         return charts
+
+
+def check_choices(o: FssOptions) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        UsageError: an unknown filter, or runs that would all be the same.
+    """
+    if o.filter not in FILTERED:
+        raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {o.filter!r}")
+    for flag, count, place in (("--runs", o.runs, RUN), ("--fold", len(o.folds), FOLD)):
+        if count > 1 and place not in o.support:
+            raise UsageError(
+                f"{flag}: all would have the same real pairs", remedy=f"Give a folder each, with {place} in --support"
+            )
+
+
+def _by_class(folder: Path, problems: list[InputError]) -> dict[str, list[Pair]]:
+    scan = scan_support(folder)
+    problems += scan.problems
+    found: dict[str, list[Pair]] = {}
+    for pair in scan.pairs:
+        found.setdefault(pair.cls, []).append(pair)
+    return found
+
+
+def _samples(masks: Path) -> dict[str, list[support_sets.Sample]]:
+    run = read_run(masks)
+    threshold = run.options["attention_threshold"] if run and run.command == "mask" else None
+    found: dict[str, list[support_sets.Sample]] = {}
+    for sample in read_samples(masks):
+        files = {"coarse": MaskFile(sample.coarse, threshold), "refined": MaskFile(sample.mask)}
+        found.setdefault(sample.cls, []).append(support_sets.Sample(sample.id, sample.kind, sample.image, files))
+    return found
+
+
+def _names(path: Path) -> list[str]:
+    """Lines of a text file (InputError if it cannot be read)."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read as a list of class names", path) from error
+
+
+def _digests(folders: Folders, cls: str) -> dict[str, str]:
+    """What the figures of a class depend on."""
+    sets: dict[str, dict[str, str]] = {"set of support pairs": {}, "set of query pairs": {}}
+    for name, pairs in zip(sets, (folders.support[cls], folders.query[cls]), strict=True):
+        for pair in pairs:
+            sets[name] |= {f"{pair.stem}": file_digest(pair.image), f"{pair.stem} (mask)": file_digest(pair.mask)}
+    if folders.samples:
+        files = [
+            (f"{sample.id}/{name}", path)
+            for sample in folders.samples.get(cls, [])
+            for name, path in (("image", sample.image), *((n, m.path) for n, m in sample.masks.items()))
+        ]
+        sets["set of samples"] = {name: file_digest(path) for name, path in files}
+    return {name: joint_digest(digests) for name, digests in sets.items()}

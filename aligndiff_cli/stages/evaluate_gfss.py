@@ -30,6 +30,7 @@ from aligndiff_cli.models.semantic.task import LAYOUTS, Task
 from aligndiff_cli.stages import gfss_data as data
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss_base import BaseChoice, BaseModel
+from aligndiff_cli.stages.places import RUN, Place, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import Sample as Synthetic
@@ -136,46 +137,40 @@ class GfssStage:
     def plan(self) -> Plan:
         """One item per fold and run."""
         problems: list[InputError] = []
-        items = [
-            [self._plan_run(fold, number, problems)]
-            for fold in self.options.folds
-            for number in range(self.options.runs)
-        ]
+        items = [[self._plan_run(place, problems)] for place in places(self.options.folds, self.options.runs)]
         return Plan(items, list({str(problem): problem for problem in problems}.values()))
 
-    def _plan_run(self, fold_name: str, number: int, problems: list[InputError]) -> Item:
+    def _plan_run(self, place: Place, problems: list[InputError]) -> Item:
         o = self.options
-        pairs, bad = data.usable_pairs(_filled(o.support, fold_name, number))
+        pairs, bad = data.usable_pairs(place.path(o.support))
         problems += bad
-        shots = data.choose_shots(pairs, o.shots, o.seed, number)
-        if fold_name not in self._folds:
-            self._folds[fold_name] = self._open_fold(fold_name, sorted(shots), problems)
-        fold = self._folds[fold_name]
-        check_classes(fold.rows, shots, _filled(o.support, fold_name, number))
+        shots = data.choose_shots(pairs, o.shots, o.seed, place.run)
+        if place.fold not in self._folds:
+            self._folds[place.fold] = self._open_fold(place.fold, sorted(shots), problems)
+        fold = self._folds[place.fold]
+        check_classes(fold.rows, shots, place.path(o.support))
         inputs = {"set of base images": fold.model.images_digest, "set of query images": fold.query_digest}
         inputs["set of support pairs"] = _digest({f"{c}/{p.stem}": (p.image, p.mask) for c in shots for p in shots[c]})
         synthetic: dict[str, list[Synthetic]] = {}
         if o.masks is not None:
-            masks = _filled(o.masks, fold_name, number)
-            synthetic = data.choose_synthetic(masks, o.conditioning, o.per_class, o.seed)
+            synthetic = data.choose_synthetic(place.path(o.masks), o.conditioning, o.per_class, o.seed)
             inputs["set of samples"] = _digest({s.id: (s.image, s.mask) for own in synthetic.values() for s in own})
-        scenes = None if o.scenes is None else _filled(o.scenes, fold_name, number)
+        scenes = None if o.scenes is None else place.path(o.scenes)
         if scenes is not None:
             opened = open_voc(scenes)
             inputs["set of scenes"] = data.scenes_digest(opened, opened.stems)
-        item_id = f"fold-{fold_name}-run-{number}" if fold_name else f"run-{number}"
-        self._runs[item_id] = Run(fold, number, shots, synthetic, scenes)
-        return Item(item_id, item_id, inputs, {"fold": fold_name, "run": number})
+        self._runs[place.id] = Run(fold, place.run, shots, synthetic, scenes)
+        return Item(place.id, place.id, inputs, {"fold": place.fold, "run": place.run})
 
     def _open_fold(self, name: str, novel: Sequence[str], problems: list[InputError]) -> Fold:
         """Open base and query images, which are the same in all runs (``{run}`` in their paths is run 0)."""
-        o = self.options
-        base_folder, query_folder = open_voc(_filled(o.base, name, 0)), open_voc(_filled(o.query, name, 0), "val")
+        o, first = self.options, Place(name, 0)
+        base_folder, query_folder = open_voc(first.path(o.base)), open_voc(first.path(o.query), "val")
         rows = data.rows_of(base_folder, novel)
         base = data.read_scenes(base_folder, rows, base_only=True)
         query = data.read_scenes(query_folder, rows, base_only=False)
         problems += [*base.problems, *query.problems]
-        folder = _filled(o.base_model, name, 0) if o.base_model else o.out / f"base-model{name and '-'}{name}"
+        folder = first.path(o.base_model) if o.base_model else o.out / f"base-model{name and '-'}{name}"
         digest = data.scenes_digest(base_folder, base.stems)
         model = BaseModel(folder, o.base_stage, rows, base, digest, o.seed, o.device)
         model.check()
@@ -296,7 +291,7 @@ def check_choices(o: GfssOptions) -> None:
         raise UsageError("--layout scenes and --scenes go together", remedy="Give both, or neither")
     if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
         raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
-    if o.runs > 1 and o.shots is None and "{run}" not in o.support:
+    if o.runs > 1 and o.shots is None and RUN not in o.support:
         raise UsageError(
             "several runs would all have the same few shots",
             remedy="Say how many each run draws with --shots, or give a support folder per run with {run} in its path",
@@ -317,11 +312,6 @@ def check_classes(rows: data.Rows, found: Iterable[str], support: Path) -> None:
             support,
             "Give every run of a fold pairs of the same classes",
         )
-
-
-def _filled(template: str, fold: str, run: int) -> Path:
-    """A path with its fold and run."""
-    return Path(template.replace("{fold}", fold).replace("{run}", str(run)))
 
 
 def _digest(files: Mapping[str, Sequence[Path]]) -> str:

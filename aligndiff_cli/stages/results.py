@@ -17,18 +17,18 @@ PARTS = "classes"
 """Folder of the counts per class; ratios are taken from their sums at the end."""
 
 
-def write_part(out: Path, cls: str, data: Mapping[str, Any]) -> str:
-    """Write the counts of one class; returns the path relative to the folder."""
-    name = f"{PARTS}/{cls}.json"
+def write_part(out: Path, item_id: str, data: Mapping[str, Any]) -> str:
+    """Write the counts of one item; returns the path relative to the folder."""
+    name = f"{PARTS}/{item_id}.json"
     write_text(out / name, to_text(data))
     return name
 
 
 def read_parts(out: Path, records: Iterable[Record]) -> dict[str, Any]:
-    """Class -> what :func:`write_part` wrote."""
+    """Item -> what :func:`write_part` wrote."""
     return {
-        record.cls: json.loads(contained(out, name).read_text(encoding="utf-8"))
-        for record in sorted(records, key=lambda record: record.cls)
+        record.id: json.loads(contained(out, name).read_text(encoding="utf-8"))
+        for record in sorted(records, key=lambda record: record.id)
         for name in record.outputs
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from aligndiff_cli.disk import voc
@@ -230,3 +232,28 @@ def test_gfss_learns_from_the_samples_and_scenes_of_a_chain(world: World, run: R
         inputs[name] = set(record.inputs)
     assert "set of samples" in inputs["pasted"] & inputs["plain"]
     assert "set of scenes" in inputs["scenes"]
+
+
+def test_fss_over_several_runs_equals_the_runs_one_by_one(world: World, run: Run) -> None:
+    chain = commands(world, "a")
+    (flags,) = [arguments for name, arguments in chain.items() if name == "results"]
+    for name in ("bank", "synth", "masks"):
+        run(*chain[name])
+    for number, cls in enumerate(sorted(path.name for path in (world / "support").iterdir())):
+        # each run has one class as its support
+        shutil.copytree(world / "support" / cls, world / f"support-{number}" / cls)
+    single = {}
+    for number in range(2):
+        own = [world / f"support-{number}" if word == world / "support" else word for word in flags]
+        own[own.index(world / "a" / "results")] = world / f"single-{number}"
+        run(*own, "--seed", number, code=1)  # the other class is named as missing
+        single[number] = json.loads((world / f"single-{number}" / "metrics.json").read_text())
+    both = [world / "support-{run}" if word == world / "support" else word for word in flags]
+    run(*both, "--runs", 2, code=1)
+    document = json.loads((world / "a" / "results" / "metrics.json").read_text())
+    for number in range(2):
+        assert document["runs"][number] == {"fold": "", "run": number, **single[number]}
+    means = [one["rows"]["1R"]["miou"] for one in single.values()]
+    assert document["rows"]["1R"]["miou"]["mean"] == pytest.approx(sum(means) / 2)
+    assert "0 made" in run(*both, "--runs", 2, code=1).output
+    assert "Give a folder each, with {run} in --support" in run(*flags, "--runs", 2, code=2).output
