@@ -24,7 +24,7 @@ from pathlib import Path
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.errors import AligndiffError
-from aligndiff_cli.pocket.reproduction import SAMPLE_COUNTS, reproduction
+from aligndiff_cli.pocket.reproduction import LONG, LONG_ITERATIONS, SAMPLE_COUNTS, reproduction
 
 FOLD = "3"
 SCENES = 1000
@@ -142,7 +142,7 @@ class Reproduction:
         return [*row, "--out", f"{at}/{name}"]
 
     def rows(self, shots: int) -> Iterator[list[str]]:
-        """All rows of Table 1 with so many shots; with one shot also those of Tables A1 and A2."""
+        """All rows of Table 1 with so many shots; with one shot also those of Tables A1 and A2, and longer ones."""
         at = f"{self.work}/gfss/{shots}"
         full, grounded = ["--masks", f"{at}/{{run}}/masks"], ["--masks", f"{at}/{{run}}/masks-grounding"]
         text = ["--conditioning", "text"]
@@ -163,6 +163,7 @@ class Reproduction:
                 "gaps-smask": ["--method", "gaps", *TUNED, *full, *text, *count],
                 "gaps-noise": ["--method", "gaps", *TUNED, "--masks", f"{at}/{{run}}/masks-noise", *count],
             }
+            rows |= {f"{name}-long": [*rows[name], "--iterations", str(LONG_ITERATIONS)] for name in LONG}
         for name, flags in rows.items():
             yield self.gfss(f"{shots}/rows/{name}", [*flags, "--runs", str(self.runs)], f"{at}/{{run}}/data/support")
 
