@@ -24,7 +24,8 @@ from pathlib import Path
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.errors import AligndiffError
-from aligndiff_cli.pocket.reproduction import LONG, LONG_ITERATIONS, SAMPLE_COUNTS, reproduction
+from aligndiff_cli.pocket.published import LONG, LONG_ITERATIONS, SAMPLE_COUNTS
+from aligndiff_cli.pocket.reproduction import reproduction
 
 FOLD = "3"
 SCENES = 1000

@@ -14,43 +14,8 @@ from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.evaluation.gfss import RunResult, Spread, last, spread
 from aligndiff_cli.evaluation.metrics import mean
 from aligndiff_cli.evaluation.tables import DASH, markdown_table, percent
+from aligndiff_cli.pocket.published import FSS_ROWS, LONG, LONG_ITERATIONS, SAMPLE_COUNTS, TABLE_1, TABLE_A1
 from aligndiff_cli.report.charts import Series, bar_chart, line_chart
-
-SAMPLE_COUNTS = (0, 10, 20, 50, 100, 200, 500, 1000)
-"""Synthetic samples per class on the axis of Fig. A12."""
-
-TABLE_1 = {
-    1: {
-        "pifs": ("PIFS", "64.1 / 16.9 / 26.7"),
-        "gfs": ("GFS (CAPL)", "65.7 / 15.1 / 24.6"),
-        "finetune": ("Finetune", "47.2 / 3.9 / 7.2"),
-        "finetune-gd": ("Finetune + GD", "28.1 / 20.3 / 23.6"),
-        "finetune-alignd": ("Finetune + AlignDiff", "66.2 / 44.9 / 53.5"),
-        "gaps": ("GAPS", "66.8 / 23.6 / 34.9"),
-        "gaps-gd": ("GAPS + GD", "66.8 / 41.2 / 51.0"),
-        "gaps-alignd": ("GAPS + AlignDiff", "67.3 / 43.3 / 52.7"),
-    },
-    5: {
-        "pifs": ("PIFS", "64.5 / 27.5 / 38.6"),
-        "gfs": ("GFS (CAPL)", "66.1 / 22.4 / 33.5"),
-        "finetune": ("Finetune", "58.7 / 7.7 / 13.6"),
-        "finetune-gd": ("Finetune + GD", "32.0 / 22.5 / 26.4"),
-        "finetune-alignd": ("Finetune + AlignDiff", "65.9 / 45.1 / 53.6"),
-        "gaps": ("GAPS", "68.2 / 43.9 / 53.4"),
-        "gaps-gd": ("GAPS + GD", "68.5 / 44.0 / 53.6"),
-        "gaps-alignd": ("GAPS + AlignDiff", "68.4 / 47.4 / 56.0"),
-    },
-}
-TABLE_A1 = {
-    "gaps-plain": ("no layout (text, GD masks)", "19.8 ± 1.6"),
-    "gaps-gd": ("+ layout", "36.8 ± 1.4"),
-    "gaps-smask": ("+ S.Mask", "38.4 ± 1.2"),
-    "gaps-alignd": ("+ T.Inv (AlignDiff)", "41.5 ± 1.2"),
-}
-
-LONG = {"gaps": "GAPS", "gaps-gd": "GAPS + GD", "gaps-smask": "GAPS + text, S.Mask", "gaps-alignd": "GAPS + AlignDiff"}
-LONG_ITERATIONS = 300
-"""Rows that are also trained longer: whether samples help more than training does."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +161,7 @@ def _table_longer(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
         found = [last(run) for run in rows[f"{name}-long"].values()]
         figures = [_points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
         lines.append([words, *figures, str(len(found))])
-    note = f"\nTable 1's rows after {LONG_ITERATIONS} iterations instead of 100: do samples help beyond what training does?\n"
+    note = f"\nTable 1's rows after {LONG_ITERATIONS} iterations instead of 100: do samples give more than training?\n"
     return markdown_table(["method", "base", "novel", "HM", "runs"], lines) + note
 
 
@@ -243,15 +208,6 @@ class FssRun:
 
     rows: Mapping[str, tuple[float, float]]
     by_class: Mapping[str, Mapping[str, float]]
-
-
-FSS_ROWS = {
-    "1R": ("1R", "86.5 / 87.5"),
-    "coarse": ("1R+20S, text, coarse attention masks", "not in the paper"),
-    "gd": ("1R+20S, text, GD", "81.4 / 80.2"),
-    "smask": ("1R+20S, text, S.Mask", "87.2 / 86.9"),
-    "full": ("1R+20S, T.Inv + text, S.Mask", "88.3 / 88.2"),
-}
 
 
 def _fss_run(folder: Path) -> FssRun | None:
