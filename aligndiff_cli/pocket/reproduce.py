@@ -126,12 +126,13 @@ class Reproduction:
         return self.mask(folder, "masks-noise", "--segmenter", "noise-learning")
 
     def fss_scores(self, run: str) -> list[list[str]]:
-        """Table 2, once with Algorithm 1's masks and once with GD's, which no filter follows (beta 0)."""
+        """Table 2: with Algorithm 1's masks, as the paper filters and more strictly; with GD's, which no filter follows."""
         at = f"{self.work}/fss/{run}"
         data = ["--support", f"{at}/data/support", "--query", f"{at}/data/query", "--ood", f"{at}/data/ood.txt"]
         common = ["evaluate", "--protocol", "fss", *data, "--queries", "5", "--seed", run]
         return [
             [*common, "--masks", f"{at}/masks", "--out", f"{at}/results"],
+            [*common, "--masks", f"{at}/masks", "--filter", "all", "--out", f"{at}/results-tested"],
             [*common, "--masks", f"{at}/masks-grounding", "--beta", "0", "--out", f"{at}/results-grounding"],
         ]
 
