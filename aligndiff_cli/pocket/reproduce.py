@@ -126,7 +126,7 @@ class Reproduction:
         return self.mask(folder, "masks-noise", "--segmenter", "noise-learning")
 
     def fss_scores(self, run: str) -> list[list[str]]:
-        """Table 2: with Algorithm 1's masks, as the paper filters and more strictly; with GD's, which no filter follows."""
+        """Table 2: Algorithm 1's masks, filtered as in the paper and more strictly; GD's, which no filter follows."""
         at = f"{self.work}/fss/{run}"
         data = ["--support", f"{at}/data/support", "--query", f"{at}/data/query", "--ood", f"{at}/data/ood.txt"]
         common = ["evaluate", "--protocol", "fss", *data, "--queries", "5", "--seed", run]
