@@ -88,7 +88,7 @@ def write_fold(out: Path, data: Photographs, novel: Collection[int], shots: int,
     """Write support/, base/ (split train), query/ (split val) and the class lists.
 
     The support set is drawn from the training photographs (`draw_support`); base/ holds those without a pixel of a
-    novel class, and query/ all of the validation set with all its labels: a class not yet learnt is ignored by evaluate.
+    novel class, and query/ the whole validation set with all its labels; evaluate ignores classes not learnt yet.
 
     Args:
         out: folder to write.
