@@ -96,7 +96,8 @@ $(SPLITS:%=%/prepare): %/prepare: install
 
 $(SPLITS:%=%/invert): %/invert: %/prepare
 	$(ALIGNDIFF) invert --images $(RUN)/data/support --out $(RUN)/bank --seed $(SEED) \
-	  --model $(or $(MODEL),$(if $(EMOJI),pocket,stable-diffusion-v1-5/stable-diffusion-v1-5)) $(INVERT_FLAGS)
+	  --model $(or $(MODEL),$(if $(EMOJI),pocket,$(or $(ALIGNDIFF_MODEL),stable-diffusion-v1-5/stable-diffusion-v1-5))) \
+	  $(INVERT_FLAGS)
 
 $(SPLITS:%=%/generate): %/generate: %/invert
 	$(ALIGNDIFF) generate --bank $(RUN)/bank --out $(RUN)/synth --seed $(SEED) \

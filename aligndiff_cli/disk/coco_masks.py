@@ -46,17 +46,17 @@ def polygon_mask(polygon: Sequence[float], height: int, width: int) -> MaskArray
     """The pixels whose centres lie inside one polygon, by the even-odd rule; what lies outside the image is cut off.
 
     Args:
-        polygon: [x1, y1, x2, y2, ...], at least three corners; the last is joined to the first.
+        polygon: [x1, y1, x2, y2, ...]; the last corner is joined to the first. Fewer than three corners hold nothing.
         height, width: size of the image, pixels.
 
     Returns:
         bool (height, width).
 
     Raises:
-        ValueError: an odd number of coordinates, or fewer than three corners.
+        ValueError: an odd number of coordinates.
     """
-    if len(polygon) < 6 or len(polygon) % 2:
-        raise ValueError(f"expected at least three corners as x, y pairs, got {len(polygon)} numbers")
+    if len(polygon) % 2:
+        raise ValueError(f"expected corners as pairs x, y, got {len(polygon)} numbers")
     x1, y1 = np.asarray(polygon, np.float64).reshape(-1, 2).T
     x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
     # rows whose centre line an edge crosses: its lower end counts and its upper end does not
@@ -69,9 +69,15 @@ def polygon_mask(polygon: Sequence[float], height: int, width: int) -> MaskArray
     crossing = x1[edge] + along * (x2[edge] - x1[edge])
     # every pixel whose centre lies right of a crossing changes sides
     column = np.ceil(crossing - 0.5).clip(0, width).astype(int)
-    turns = np.zeros((height, width + 1), np.int32)
-    np.add.at(turns, (row, column), 1)
-    return np.asarray(turns.cumsum(axis=1)[:, :width] % 2 == 1)
+    mask = np.zeros((height, width), np.bool_)
+    if count.any():  # work on the part of the image that the polygon spans
+        top, left = row.min(), column.min()
+        turns = np.zeros((row.max() - top + 1, column.max() - left + 1), np.uint8)
+        np.add.at(turns, (row - top, column - left), 1)
+        # sums may pass 255, but whether they are odd survives that; right of the last crossing none is
+        inside = turns.cumsum(axis=1, dtype=np.uint8)[:, :-1] % 2 == 1
+        mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return mask
 
 
 def runs_mask(runs: Iterable[int], height: int, width: int) -> MaskArray:

@@ -25,11 +25,11 @@ class Chain:
     def prepare(self, *flags: object) -> str:
         return self.run("prepare", *flags, "--partial", "--out", self.at / "data").output
 
-    def masks(self) -> None:
+    def masks(self, per_class: int = 2) -> None:
         at = self.at
         fast = ["--steps", 1, "--batch", 1, "--accumulation", 1, "--preview", 0]
         self.run("invert", "--images", self.support, "--out", at / "bank", "--model", self.model, *fast)
-        draw = ["--per-class", 2, "--steps", 1, "--height", 24, "--width", 40]
+        draw = ["--per-class", per_class, "--steps", 1, "--height", 24, "--width", 40]
         self.run("generate", "--bank", at / "bank", "--out", at / "synth", *draw)
         flags = ["--consensus-iou", 0.05, *self.few_shot]
         self.run("mask", "--images", at / "synth", "--support", self.support, "--out", at / "masks", *flags)
@@ -73,7 +73,7 @@ def test_pascal_5i(chain: Chain, backbone: Path, tmp_path: Path, sbd: str) -> No
 def test_coco_20i(chain: Chain, backbone: Path, tmp_path: Path) -> None:
     root = build_coco(tmp_path / "coco", 2017, coco_novel(2))
     chain.prepare("coco-20i", "--root", root, "--fold", 2)
-    chain.masks()
+    chain.masks(per_class=1)
     (result,) = chain.gfss(backbone, "--iterations", 1, "--classes-per-step", 10)["runs"]
     assert len(result["base"]) == 60
     assert [step["learnt"] for step in result["steps"]] == [list(coco_novel(2))[:10], list(coco_novel(2))]

@@ -40,10 +40,14 @@ def test_polygons_of_one_object_are_joined() -> None:
     np.testing.assert_array_equal(mask, picture("##....", "###...", ".##...", "......"))
 
 
-@pytest.mark.parametrize("polygon", [[], [1, 1, 2, 2], [1, 1, 2, 2, 3, 3, 4]])
-def test_what_is_no_polygon_is_refused(polygon: list[float]) -> None:
-    with pytest.raises(ValueError, match="at least three corners"):
-        polygon_mask(polygon, 4, 6)
+@pytest.mark.parametrize("polygon", [[], [1, 1], [0, 0, 5, 4]])
+def test_fewer_than_three_corners_hold_nothing(polygon: list[float]) -> None:
+    assert not polygon_mask(polygon, 4, 6).any()
+
+
+def test_half_a_corner_is_refused() -> None:
+    with pytest.raises(ValueError, match="as pairs x, y, got 7 numbers"):
+        polygon_mask([1, 1, 2, 2, 3, 3, 4], 4, 6)
 
 
 @pytest.mark.parametrize(
