@@ -10,7 +10,6 @@ export GOMP_SPINCOUNT ?= 0
 SAMPLE := sample_data
 DEMO ?= demo
 SEED ?= 0
-PER_CLASS ?= 40
 
 .DEFAULT_GOAL := help
 
@@ -48,7 +47,7 @@ demo/invert: install ## one stage of the demo (also demo/generate, demo/mask, de
 	$(ALIGNDIFF) invert --images $(SAMPLE)/support --out $(DEMO)/bank --seed $(SEED)
 
 demo/generate: demo/invert
-	$(ALIGNDIFF) generate --bank $(DEMO)/bank --out $(DEMO)/synth --per-class $(PER_CLASS) --seed $(SEED)
+	$(ALIGNDIFF) generate --bank $(DEMO)/bank --out $(DEMO)/synth --per-class $(or $(PER_CLASS),40) --seed $(SEED)
 
 demo/mask: demo/generate
 	$(ALIGNDIFF) mask --images $(DEMO)/synth --support $(SAMPLE)/support --out $(DEMO)/masks --seed $(SEED)
@@ -61,13 +60,86 @@ demo/evaluate: demo/compose
 	$(ALIGNDIFF) evaluate --protocol fss --support $(SAMPLE)/support --query $(SAMPLE)/query \
 	  --masks $(DEMO)/masks --ood $(SAMPLE)/ood.txt --out $(DEMO)/results --seed $(SEED)
 
+# The splits of the data sets. Every command keeps what is done: a target can be stopped and made again. Settings: SHOTS,
+# SEED, MODEL, BACKBONE (a ResNet), ROOT (the data set as unpacked; of emoji, the drawings), OUT, PER_CLASS, LAYOUT=scenes
+# (evaluate learns from what compose made, not from the masks), and more flags as PREPARE_FLAGS, INVERT_FLAGS, ...
+pascal-5: ## the folds of PASCAL-5i and their average; or one fold, pascal-5-3; or one stage, pascal-5-3/invert
+coco-20: ## COCO-20i, alike
+emoji-5: ## Emoji-5i, alike, with the bundled model
+fss-1000: ## the test classes of FSS-1000; or one stage, fss-1000/mask
+emoji-fss: ## Emoji-FSS, alike, with the bundled model
+
+OUT ?= work
+STAGES := prepare invert generate mask compose evaluate
+SETS := pascal-5 coco-20 emoji-5
+GFSS := $(foreach set,$(SETS),$(set)-0 $(set)-1 $(set)-2 $(set)-3)
+FSS := fss-1000 emoji-fss
+SPLITS := $(GFSS) $(FSS)
+
+# of a target's split, $*: its data set, its fold, whether it is of emoji, and, of split $(1), where its run lies
+SET = $(word 1,$(subst -, ,$*))-$(word 2,$(subst -, ,$*))
+FOLD = $(word 3,$(subst -, ,$*))
+EMOJI = $(filter emoji-%,$*)
+SHOT = $(firstword $(SHOTS) 1)
+run_of = $(OUT)/$(1)/$(SHOT)-shot/seed-$(SEED)
+RUN = $(call run_of,$*)
+# the ResNet for photographs is $(1); the bundled one knows emoji
+backbone = $(if $(BACKBONE)$(if $(EMOJI),,$(1)),--backbone $(or $(BACKBONE),$(1)))
+
+.PHONY: $(SETS) $(SPLITS) $(foreach split,$(SPLITS),$(STAGES:%=$(split)/%))
+$(SPLITS): %: %/evaluate
+
+$(SPLITS:%=%/prepare): %/prepare: install
+	$(ALIGNDIFF) prepare $(SET)$(if $(FOLD),i --fold $(FOLD)) $(if $(ROOT),$(if $(EMOJI),--icons,--root) $(ROOT)) \
+	  --shots $(SHOT) $(if $(filter pascal% coco%,$*),--label-maps $(OUT)/$(SET)/label_maps) \
+	  --out $(RUN)/data --seed $(SEED) $(PREPARE_FLAGS)
+
+$(SPLITS:%=%/invert): %/invert: %/prepare
+	$(ALIGNDIFF) invert --images $(RUN)/data/support --out $(RUN)/bank --seed $(SEED) \
+	  --model $(or $(MODEL),$(if $(EMOJI),pocket,$(or $(ALIGNDIFF_MODEL),stable-diffusion-v1-5/stable-diffusion-v1-5))) \
+	  $(INVERT_FLAGS)
+
+$(SPLITS:%=%/generate): %/generate: %/invert
+	$(ALIGNDIFF) generate --bank $(RUN)/bank --out $(RUN)/synth --seed $(SEED) \
+	  --per-class $(or $(PER_CLASS),$(if $(filter pascal% coco%,$*),1000,40)) $(GENERATE_FLAGS)
+
+$(SPLITS:%=%/mask): %/mask: %/generate
+	$(ALIGNDIFF) mask --images $(RUN)/synth --support $(RUN)/data/support \
+	  --out $(RUN)/masks --seed $(SEED) $(call backbone,microsoft/resnet-50) $(MASK_FLAGS)
+
+$(GFSS:%=%/compose): %/compose: %/mask
+	$(ALIGNDIFF) compose --foregrounds $(RUN)/masks --support $(RUN)/data/support --base $(RUN)/data/base \
+	  --out $(RUN)/scenes --seed $(SEED) $(COMPOSE_FLAGS)
+
+$(FSS:%=%/evaluate): %/evaluate: %/mask
+	$(ALIGNDIFF) evaluate --protocol fss --support $(RUN)/data/support --query $(RUN)/data/query \
+	  --masks $(RUN)/masks --ood $(RUN)/data/ood.txt \
+	  --out $(RUN)/results --seed $(SEED) $(call backbone,microsoft/resnet-50) $(EVALUATE_FLAGS)
+
+# COCO-20i as in GAPS: five classes a step
+COCO = --classes-per-step 5 --distillation 0.5 --base-rate 0.007 --iterations $(if $(filter 1,$(SHOT)),100,400)
+define gfss
+	$(ALIGNDIFF) evaluate --protocol gfss --fold $(1) --base '$(call run_of,$(2))/data/base' \
+	  --support '$(call run_of,$(2))/data/support' --query '$(call run_of,$(2))/data/query' \
+	  $(if $(filter scenes,$(LAYOUT)),--layout scenes --scenes,--masks) \
+	  '$(call run_of,$(2))/$(if $(filter scenes,$(LAYOUT)),scenes,masks)' --base-model '$(OUT)/$(2)/base-model-$(SEED)' \
+	  --out $(RUN)/results --seed $(SEED) $(call backbone,microsoft/resnet-101) \
+	  $(if $(filter coco%,$*),$(COCO)) $(EVALUATE_FLAGS)
+endef
+comma := ,
+
+$(GFSS:%=%/evaluate): %/evaluate: %/compose
+	$(call gfss,$(FOLD),$*)
+
+$(SETS): %: %-0/compose %-1/compose %-2/compose %-3/compose
+	$(call gfss,0$(comma)1$(comma)2$(comma)3,$*-{fold})
+
 RUNS ?= 5
-SHOTS ?= 1 5
 JOBS ?= 2
 
 .PHONY: reproduce
 reproduce: install ## the paper's tables on the pocket world (RUNS=5 SHOTS="1 5" JOBS=2); resumable
-	$(BIN)/python -m aligndiff_cli.pocket.reproduce --runs $(RUNS) --shots $(SHOTS) --jobs $(JOBS) --out results
+	$(BIN)/python -m aligndiff_cli.pocket.reproduce --runs $(RUNS) --shots $(or $(SHOTS),1 5) --jobs $(JOBS) --out results
 
 .PHONY: clean
 clean: ## remove what the demo made

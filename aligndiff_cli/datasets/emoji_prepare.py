@@ -12,11 +12,10 @@ from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_pictures import Size
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.layout import CLASSES, OOD
+from aligndiff_cli.disk.layout import BASE, CLASSES, OOD, QUERY, SUPPORT
 from aligndiff_cli.disk.voc import write_classes, write_item, write_split
 from aligndiff_cli.method.seeds import item_seed
 
-SUPPORT, QUERY, BASE = "support", "query", "base"
 SCENE_SIZE: Size = (128, 160)
 OBJECT_SIZE: Size = (128, 128)
 

@@ -9,6 +9,9 @@ Stage folders, in the order of the pipeline::
     scenes/    JPEGImages/ SegmentationClass/ ImageSets/Segmentation/ (or COCO's annotations/)
     results/   metrics.json table.md report.html
 
+`aligndiff prepare` writes ``support/``, ``base/`` and ``query/``; the latter two are VOC folders, or, for the protocol
+``fss``, ``query/`` is laid out like ``support/``.
+
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made.
 """
@@ -20,6 +23,8 @@ MANIFEST = "manifest.jsonl"
 MANIFEST_GLOB = "manifest*.jsonl"
 FAILURES = "failures.jsonl"
 PICTURES = "pictures"
+
+SUPPORT, BASE, QUERY = "support", "base", "query"
 
 IMAGES = "images"
 COARSE = "coarse"

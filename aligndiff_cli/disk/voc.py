@@ -188,7 +188,12 @@ class VocFolder:
         Raises:
             InputError: as :meth:`labels`.
         """
-        return set(np.unique(self.labels(stem)).tolist()) - {0, IGNORE}
+        return present_classes(self.labels(stem))
+
+
+def present_classes(labels: np.ndarray) -> set[int]:
+    """The classes of a label map, uint8 (H, W), background and ignored pixels left out."""
+    return set(np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE + 1)).tolist()) - {0, IGNORE}
 
 
 def open_voc(root: Path, split: str = "train") -> VocFolder:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_classes import EMOJI_5I_CLASSES
-from aligndiff_cli.datasets.emoji_prepare import BASE, folder_name, write_fss, write_scenes
+from aligndiff_cli.datasets.emoji_prepare import folder_name, write_fss, write_scenes
+from aligndiff_cli.disk.layout import BASE
 from aligndiff_cli.disk.voc import write_classes
 
 CLASSES = ("christmas-tree", "penguin", "camel", "saxophone")

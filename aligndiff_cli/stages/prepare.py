@@ -2,66 +2,182 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aligndiff_cli.datasets.coco import read_coco
 from aligndiff_cli.datasets.emoji_prepare import prepare_emoji_5i, prepare_emoji_fss
 from aligndiff_cli.datasets.emoji_sprites import fetch_icons
-from aligndiff_cli.disk.run_file import RunFile, write_run
-from aligndiff_cli.errors import UsageError
+from aligndiff_cli.datasets.folds import coco_novel, pascal_novel
+from aligndiff_cli.datasets.fss import prepare_fss
+from aligndiff_cli.datasets.pascal import read_pascal
+from aligndiff_cli.datasets.photographs import Photographs, write_fold
+from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
+from aligndiff_cli.errors import AligndiffError, FolderError, UsageError
 from aligndiff_cli.stages.common import versions
-from aligndiff_cli.stages.runner import check_same_run, options_dict
+from aligndiff_cli.stages.runner import Progress, check_same_run, options_dict, write_failures
 
-DATASETS = ("emoji-5i", "emoji-fss")
 CACHE = Path("~/.cache/aligndiff/icons")
+LABEL_MAPS = "label_maps"
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What `aligndiff prepare` was asked for."""
+    """What `aligndiff prepare` was asked for; each data set looks at its own part."""
 
     dataset: str
     out: Path
     icons: Path | None
+    root: Path | None
+    sbd: Path | None
+    label_maps: Path | None
     fold: int
+    fold_layout: str
+    year: int
     split: str
     shots: int
     per_class: int
     scenes: int
+    partial: bool
     seed: int
 
 
-def prepare(options: PrepareOptions, *, force: bool = False) -> list[tuple[str, str]]:
-    """Write the data set's folders; returns their names and what they hold.
+@dataclass(frozen=True)
+class Prepared:
+    """What there is now.
+
+    Attributes:
+        made: name -> what it holds.
+        kept: whether all of it was there already.
+        warnings: where the data set is not what was published.
+        problems: what had to be left out.
+    """
+
+    made: Mapping[str, str]
+    kept: bool = False
+    warnings: Sequence[str] = ()
+    problems: Sequence[AligndiffError] = ()
+
+
+def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False) -> Prepared:
+    """Write the data set's folders, unless they are there: ``run.yaml`` is written last.
 
     Raises:
-        UsageError: an unknown data set, fold or split.
+        UsageError: an unknown data set, fold or split, or no root.
         InputError: the drawings are not to be had.
-        FolderError: the folder holds another data set.
+        FolderError: the data set is not complete, or the folder holds another one.
     """
     o = options
     if o.dataset not in DATASETS:
         raise UsageError(f"expected one of {', '.join(DATASETS)}, got {o.dataset!r}")
-    run = RunFile("prepare", options_dict(o, without=("out", "icons", "seed")), o.seed, {}, {}, versions())
+    make, describe, recorded = DATASETS[o.dataset]
+    wanted = {key: value for key, value in options_dict(o, without=()).items() if key in ("dataset", *recorded)}
+    inputs = {} if o.root is None else {"root": relative_to_folder(o.root, o.out)}
+    run = RunFile("prepare", wanted, o.seed, inputs, {}, versions())
     check_same_run(o.out, run, force)
-    icons = o.icons or fetch_icons(CACHE.expanduser())
-    if o.dataset == "emoji-5i":
-        prepare_emoji_5i(o.out, icons, o.fold, o.shots, o.seed, scenes=o.scenes)
-        made = [
-            ("support", f"{o.shots} pairs of each of fold {o.fold}'s five novel classes"),
-            ("base", f"{o.scenes} scenes without a novel pixel (VOC layout, split train)"),
-            ("query", f"{o.scenes} scenes with all classes (VOC layout, split val)"),
-        ]
-    else:
-        prepare_emoji_fss(o.out, icons, o.split, o.shots, o.seed, o.per_class)
-        made = (
-            [("train", f"{o.per_class} pairs of each training class")]
-            if o.split == "train"
-            else [
-                ("support", f"{o.shots} pairs of each class"),
-                ("query", f"{o.per_class} pairs of each class"),
-                ("ood.txt", "the classes that the pocket model has never seen"),
-            ]
-        )
+    before = None if force else read_run(o.out)
+    if before is not None:
+        if dict(before.inputs) != inputs:
+            raise FolderError(
+                f"was made from {before.inputs.get('root')}, now it is {inputs.get('root')}",
+                o.out,
+                "Pass --force to make everything again, or another folder with --out",
+            )
+        return Prepared(describe(o), kept=True)
+    warnings, problems = make(o, progress)
+    write_failures(o.out, problems)
     write_run(o.out, run)
-    return made
+    return Prepared(describe(o), warnings=warnings, problems=problems)
+
+
+Found = tuple[Sequence[str], Sequence[AligndiffError]]
+
+
+def _emoji_5i(o: PrepareOptions, progress: Progress) -> Found:
+    prepare_emoji_5i(o.out, o.icons or fetch_icons(CACHE.expanduser()), o.fold, o.shots, o.seed, scenes=o.scenes)
+    return (), ()
+
+
+def _emoji_fss(o: PrepareOptions, progress: Progress) -> Found:
+    prepare_emoji_fss(o.out, o.icons or fetch_icons(CACHE.expanduser()), o.split, o.shots, o.seed, o.per_class)
+    return (), ()
+
+
+def _pascal(o: PrepareOptions, progress: Progress) -> Found:
+    novel = pascal_novel(o.fold)
+    maps = o.label_maps or o.out / LABEL_MAPS
+    data = read_pascal(_root(o), o.sbd, maps, partial=o.partial, report=_report(progress))
+    return _fold(o, data, novel)
+
+
+def _coco(o: PrepareOptions, progress: Progress) -> Found:
+    novel = coco_novel(o.fold, o.fold_layout)
+    maps = o.label_maps or o.out / LABEL_MAPS
+    data = read_coco(_root(o), o.year, maps, partial=o.partial, report=_report(progress))
+    return _fold(o, data, novel)
+
+
+def _fold(o: PrepareOptions, data: Photographs, novel: Sequence[int]) -> Found:
+    write_fold(o.out, data, novel, o.shots, o.seed)
+    return data.warnings, data.problems
+
+
+def _fss(o: PrepareOptions, progress: Progress) -> Found:
+    result = prepare_fss(_root(o), o.out, o.split, o.shots, o.seed, partial=o.partial)
+    return result.warnings, result.problems
+
+
+def _root(o: PrepareOptions) -> Path:
+    if o.root is None:
+        raise UsageError(f"{o.dataset} needs --root, the folder of the data set as it was unpacked")
+    if not o.root.is_dir():
+        raise UsageError("there is no such folder", o.root, "Give the folder of the data set as --root")
+    return o.root
+
+
+def _report(progress: Progress) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if done:
+            progress.advance(1)
+        else:
+            progress.start(total, "photographs")
+
+    return report
+
+
+def _of_emoji_5i(o: PrepareOptions) -> dict[str, str]:
+    return {
+        "support": f"{o.shots} pairs of each of fold {o.fold}'s five novel classes",
+        "base": f"{o.scenes} scenes without a novel pixel (VOC layout, split train)",
+        "query": f"{o.scenes} scenes with all classes (VOC layout, split val)",
+    }
+
+
+def _of_fold(o: PrepareOptions) -> dict[str, str]:
+    return {
+        "support": f"{o.shots} pairs of each of fold {o.fold}'s novel classes",
+        "base": "the training photographs without a novel pixel (VOC layout, split train)",
+        "query": "the validation photographs with all classes (VOC layout, split val)",
+    }
+
+
+def _of_fss(o: PrepareOptions) -> dict[str, str]:
+    if o.split == "train":
+        return {"train": "the pairs of each training class"}
+    return {
+        "support": f"{o.shots} pairs of each class",
+        "query": "further pairs of each class",
+        "ood.txt": "the out-of-distribution classes",
+    }
+
+
+EMOJI = ("fold", "split", "shots", "per_class", "scenes")
+DATASETS = {
+    "emoji-5i": (_emoji_5i, _of_emoji_5i, EMOJI),
+    "emoji-fss": (_emoji_fss, _of_fss, EMOJI),
+    "pascal-5i": (_pascal, _of_fold, ("fold", "shots", "partial")),
+    "coco-20i": (_coco, _of_fold, ("fold", "fold_layout", "year", "shots", "partial")),
+    "fss-1000": (_fss, _of_fss, ("split", "shots", "partial")),
+}
+"""How each is made, what it then holds, and the options that decide its content."""

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
+from aligndiff_cli.cli.main import app
 from aligndiff_cli.datasets import emoji_classes as classes
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_prepare import prepare_emoji_5i, prepare_emoji_fss
@@ -91,6 +95,19 @@ def test_the_train_split_is_one_folder(icons: Path, tmp_path: Path, monkeypatch:
     prepare_emoji_fss(tmp_path, icons, "train", per_class=1, size=(24, 32))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["train"]
     assert len(list((tmp_path / "train").iterdir())) == 3
+
+
+def test_what_is_prepared_is_not_rendered_again(icons: Path, tmp_path: Path) -> None:
+    flags = ["prepare", "emoji-5i", "--icons", str(icons), "--scenes", "1", "--out", str(tmp_path)]
+    first = CliRunner().invoke(app, flags)
+    assert first.exit_code == 0, first.output
+    options = {"dataset": "emoji-5i", "fold": 0, "split": "test", "shots": 1, "per_class": 10, "scenes": 1}
+    assert yaml.safe_load((tmp_path / "run.yaml").read_text())["options"] == options
+    shutil.rmtree(tmp_path / "query")
+    assert "Already there." in CliRunner().invoke(app, flags).output
+    assert not (tmp_path / "query").exists()
+    assert "Made." in CliRunner().invoke(app, [*flags, "--force"]).output
+    assert (tmp_path / "query").exists()
 
 
 def test_other_splits_are_refused(icons: Path, tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""FSS-1000, read as it is unpacked: ROOT/<class>/<1 to 10>.jpg with the mask <1 to 10>.png beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aligndiff_cli.datasets import fss_classes
+from aligndiff_cli.datasets.photographs import check_counts, check_only, link
+from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.images import check_pair, read_image, write_png
+from aligndiff_cli.disk.layout import CLASSES, OOD, QUERY, SUPPORT
+from aligndiff_cli.errors import AligndiffError, FolderError, InputError
+from aligndiff_cli.method.seeds import item_seed
+
+URL = "https://github.com/HKUSTCV/FSS-1000 (fewshot_data.zip)"
+TRAIN = "train"
+
+
+@dataclass
+class FssResult:
+    """What was found wrong on the way."""
+
+    warnings: list[str] = field(default_factory=list)
+    problems: list[AligndiffError] = field(default_factory=list)
+
+
+def prepare_fss(root: Path, out: Path, split: str, shots: int, seed: int, *, partial: bool) -> FssResult:
+    """Write one split of FSS-1000.
+
+    ``out/support/<class>/`` has K of the class's ten pairs, drawn by a hash of (seed, class, number), and
+    ``out/query/<class>/`` the others; the split ``train`` has ``out/train/<class>/`` with all ten instead.
+    Photographs are links; masks are written anew, cut at half of white, as the originals are smoothed in places.
+    ``out/ood.txt`` lists the paper's out-of-distribution classes.
+
+    Args:
+        root: folder of the class folders, or the one above it.
+        out: folder to write.
+        split: train, val or test.
+        shots: support pairs per class.
+        seed: decides the support pairs.
+        partial: go on without classes and pairs that are missing.
+
+    Raises:
+        UsageError: no such split.
+        FolderError: something is missing and ``partial`` is false, or a folder holds pairs of another choice.
+    """
+    names = fss_classes.split_classes(split)
+    root = next((r for r in (root / "fewshot_data", root) if r.is_dir()), root)
+    stems = {name: _stems(root / name) for name in names}
+    counts = {f"classes of the split {split}": (len(names), sum((root / name).is_dir() for name in names))}
+    counts |= {f"pairs of {name}": (fss_classes.PAIRS, len(own)) for name, own in stems.items() if own}
+    result = FssResult(check_counts(counts, root, URL, partial))
+    parts = {name: _parts(name, own, split, shots, seed) for name, own in stems.items() if own}
+    if not parts:
+        raise FolderError("holds none of the classes", root, f"Give the folder of the class folders; from {URL}")
+    for part in next(iter(parts.values())):
+        wanted = {out / part / name / f"{s}{end}" for name in parts for s in parts[name][part] for end in ENDINGS}
+        check_only(out / part, wanted)
+    for name, by_part in parts.items():
+        for part, own in by_part.items():
+            for stem in own:
+                _write_pair(root / name, stem, out / part / name, result.problems)
+    if split != TRAIN:
+        write_text(out / CLASSES, "".join(f"{name}\n" for name in parts))
+        write_text(out / OOD, "".join(f"{name}\n" for name in parts if name in fss_classes.OOD))
+    return result
+
+
+ENDINGS = (".jpg", "_mask.png")
+
+
+def _stems(folder: Path) -> list[str]:
+    """Stems of the pairs of a class folder."""
+    return sorted(path.stem for path in folder.glob("*.jpg") if path.with_suffix(".png").is_file())
+
+
+def _parts(name: str, stems: Sequence[str], split: str, shots: int, seed: int) -> dict[str, list[str]]:
+    """Which stems go into which folder."""
+    if split == TRAIN:
+        return {TRAIN: list(stems)}
+    if len(stems) <= shots:
+        raise FolderError(
+            f"{name!r} has {len(stems)} pairs: {shots} for support leave none to segment", remedy="Lower --shots"
+        )
+    drawn = sorted(stems, key=lambda stem: (item_seed(seed, f"support/{name}/{stem}"), stem))
+    return {SUPPORT: drawn[:shots], QUERY: drawn[shots:]}
+
+
+def _write_pair(folder: Path, stem: str, place: Path, problems: list[AligndiffError]) -> None:
+    picture, original = folder / f"{stem}.jpg", folder / f"{stem}.png"
+    try:
+        image, mask = read_image(picture), read_image(original).mean(axis=2) > 127
+        check_pair(image, mask, picture, original)
+    except InputError as error:
+        problems.append(error)
+        return
+    link(place / f"{stem}{ENDINGS[0]}", picture)
+    write_png(place / f"{stem}{ENDINGS[1]}", mask)

@@ -1,0 +1,129 @@
+"""``aligndiff prepare``: what is recorded, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from aligndiff_cli.cli.main import app
+from tests.datasets.lookalikes import build_coco, build_fss, build_voc
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["prepare", *map(str, arguments)])
+    assert isinstance(result.exception, SystemExit | type(None)), result.exception
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.read_bytes()) for p in files}
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("roots")
+    return {
+        "pascal-5i": build_voc(root / "VOCdevkit", "png"),
+        "coco-20i": build_coco(root / "coco", 2017, tuple(range(1, 81, 4))),
+        "fss-1000": build_fss(root / "fss", ("pidan", "chess_queen")),
+    }
+
+
+OPTIONS = {
+    "pascal-5i": {"fold": 3, "shots": 2, "partial": True},
+    "coco-20i": {"fold": 0, "shots": 1, "partial": True, "year": 2017, "fold_layout": "interleaved"},
+    "fss-1000": {"split": "test", "shots": 2, "partial": True},
+}
+
+
+@pytest.mark.parametrize("dataset", OPTIONS)
+def test_what_was_done_is_recorded_and_not_done_twice(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    options = OPTIONS[dataset]
+    shared = [dataset, "--root", roots[dataset], "--out", tmp_path / "out", "--partial", "--shots", options["shots"]]
+    flags = [*shared, *(["--fold", options["fold"]] if "fold" in options else [])]
+    output = run(*flags)
+    assert "Note expected" in output
+    assert "Made. Next: aligndiff invert --images" in output
+    recorded = yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())
+    assert recorded["command"] == "prepare"
+    assert recorded["options"] == {"dataset": dataset, **options}
+    assert (tmp_path / "out" / recorded["inputs"]["root"]).resolve() == roots[dataset].resolve()
+    before = tree(tmp_path / "out")
+    assert "Already there. Next:" in run(*flags)
+    assert tree(tmp_path / "out") == before
+
+    assert f"was made with shots = {options['shots']}, now it is 3" in run(*flags, "--shots", 3, code=1)
+    assert "was made with seed = 0, now it is 1" in run(*flags, "--seed", 1, code=1)
+    other = tmp_path / "other"
+    shutil.copytree(roots[dataset], other)
+    assert "was made from" in run(*flags, "--root", other, code=1)
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("dataset", OPTIONS)
+def test_a_killed_run_goes_on(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    flags = [dataset, "--root", roots[dataset], "--partial", "--fold", OPTIONS[dataset].get("fold", 0)]
+    run(*flags, "--out", tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "torn", symlinks=True)
+    (tmp_path / "torn" / "run.yaml").unlink()
+    lost = next(path for path in (tmp_path / "torn" / "query").rglob("*.jpg"))
+    lost.unlink()
+    assert "Made." in run(*flags, "--out", tmp_path / "torn")
+    whole, torn = tree(tmp_path / "whole"), tree(tmp_path / "torn")
+    assert {name: content for name, (_, content) in torn.items()} == {n: content for n, (_, content) in whole.items()}
+
+
+@pytest.mark.parametrize("dataset", OPTIONS)
+def test_a_root_is_needed(dataset: str, tmp_path: Path) -> None:
+    assert f"{dataset} needs --root" in run(dataset, "--out", tmp_path / "out", code=2)
+    assert "there is no such folder" in run(dataset, "--out", tmp_path / "out", "--root", tmp_path / "none", code=2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dataset", OPTIONS)
+def test_a_set_that_is_not_complete_is_refused(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    output = run(dataset, "--root", roots[dataset], "--out", tmp_path / "out", code=1)
+    assert "is not the published data set: expected" in output
+    assert "--partial goes on with what is there" in output
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_is_named_and_told_by_the_exit_code(roots: dict[str, Path], tmp_path: Path) -> None:
+    devkit = tmp_path / "VOCdevkit"
+    shutil.copytree(roots["pascal-5i"], devkit)
+    (devkit / "VOC2012" / "JPEGImages" / "2008_plane.jpg").unlink()
+    output = run("pascal-5i", "--fold", 3, "--root", devkit, "--out", tmp_path / "out", "--partial", code=1)
+    assert "Skipped" in output
+    assert "2008_plane" in (tmp_path / "out" / "failures.jsonl").read_text()
+    assert (tmp_path / "out" / "base" / "JPEGImages" / "2008_birds.jpg").exists()
+
+
+def test_label_maps_may_be_shared_by_folds(roots: dict[str, Path], tmp_path: Path) -> None:
+    for fold in (0, 1):
+        flags = ["--root", roots["coco-20i"], "--partial", "--label-maps", tmp_path / "maps", "--fold", fold]
+        # fold 1 has no photographs of its classes here
+        run("coco-20i", *flags, "--out", tmp_path / str(fold), code=fold)
+        if not fold:
+            before = tree(tmp_path / "maps")
+    assert tree(tmp_path / "maps") == before
+    assert len(before) == 26
+    assert not (tmp_path / "0" / "label_maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["other"], "expected one of emoji-5i, emoji-fss, pascal-5i, coco-20i, fss-1000, got 'other'"),
+        (["coco-20i", "--fold-layout", "x", "--root", "."], "expected one of interleaved, contiguous, got 'x'"),
+        (["coco-20i", "--year", "2015", "--root", "."], "2014 or 2017, not 2015"),
+        (["fss-1000", "--split", "trn", "--root", "."], "splits train, val and test"),
+    ],
+)
+def test_what_cannot_be_meant(flags: list[str], message: str, tmp_path: Path) -> None:
+    assert message in run(*flags, "--out", tmp_path / "out", code=2)
