@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, PreTrainedModel, ResNetModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
-from transformers.utils import logging as hf_logging
 
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.models.hub import fetch
+from aligndiff_cli.models.pretrained import FILES, first_line, normalisation, pretrained, read_json
 from aligndiff_cli.models.segmenters.state_files import read_state
 from aligndiff_cli.models.segmenters.torchvision_names import IMAGENET_MEAN, IMAGENET_STD, build_resnet
 
 Image = npt.NDArray[np.uint8]
-FILES = ("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json")
-REMEDY = "Give a folder in transformers' layout, or a hub name that can be reached."
 
 
 class Features(nn.Module):
@@ -135,7 +131,7 @@ class AutoFeatures(Features):
         except ValueError as error:  # some are tied to the size they were trained at
             size = f"{pixels.shape[2]} x {pixels.shape[3]}"
             raise ModelError(
-                f"the backbone takes no images of {size} pixels ({_first_line(error)})",
+                f"the backbone takes no images of {size} pixels ({first_line(error)})",
                 remedy="Pass the size in its config.json as --segmenter-size",
             ) from error
         return [outputs[number - 1] for number in stages]
@@ -168,7 +164,7 @@ def load_features(source: str | Path, device: torch.device | str = "cpu") -> Fea
     if Path(source).is_file():
         return load_backbone(source, device)
     folder = fetch(str(source), allow=FILES)
-    kind = _read_json(folder, "config.json").get("model_type")
+    kind = read_json(folder, "config.json").get("model_type")
     if kind == "resnet":
         return load_backbone(source, device)
     try:
@@ -181,8 +177,8 @@ def load_features(source: str | Path, device: torch.device | str = "cpu") -> Fea
             "Give a ResNet, DINOv2, Swin or ConvNeXt, e.g. microsoft/resnet-50 or facebook/dinov2-small.",
         ) from error
     config.out_features = [name for name in config.stage_names if name != "stem"]
-    mean, std = _normalisation(_read_json(folder, "preprocessor_config.json"), source)
-    return AutoFeatures(_pretrained(network, folder, config=config), mean, std).to(device)
+    mean, std = normalisation(folder)
+    return AutoFeatures(pretrained(network, folder, config=config), mean, std).to(device)
 
 
 def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Backbone:
@@ -197,73 +193,12 @@ def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Bac
         net = build_resnet(read_state(Path(source)).tensors, source)
         return Backbone(net, IMAGENET_MEAN, IMAGENET_STD).to(device)
     folder = fetch(str(source), allow=FILES)
-    config = _read_json(folder, "config.json")
+    config = read_json(folder, "config.json")
     if config.get("model_type") != "resnet":
         raise ModelError(
             f"the backbone is a {config.get('model_type', 'model without a type')}, not a resnet",
             source,
             "Give a ResNet in transformers' layout, e.g. microsoft/resnet-50.",
         )
-    mean, std = _normalisation(_read_json(folder, "preprocessor_config.json"), source)
-    return Backbone(_pretrained(ResNetModel, folder), mean, std).to(device)
-
-
-def _pretrained(network: type[PreTrainedModel], folder: Path, **settings: object) -> PreTrainedModel:
-    """The network with the folder's weights, none of them made up.
-
-    Raises:
-        ModelError: they cannot be read, or some are missing.
-    """
-    try:
-        with _quiet():
-            net, about = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"the backbone's weights cannot be read ({_first_line(error)})",
-            folder,
-            "Give a folder with config.json and model.safetensors, or a hub name that can be reached.",
-        ) from error
-    # norms over the stages are the backbone classes' own; in no checkpoint of a classifier, they start as identities
-    missing = sorted(key for key in about["missing_keys"] if "hidden_states_norms" not in key)
-    if missing:
-        raise ModelError(f"the backbone's file lacks {len(missing)} weights, e.g. {missing[0]}", folder, REMEDY)
-    return net
-
-
-def _normalisation(settings: dict, source: str | Path) -> tuple[list[float], list[float]]:
-    """Mean and deviation on the [0, 1] scale, whatever scale the file is written for."""
-    mean, std = settings.get("image_mean"), settings.get("image_std")
-    if not (isinstance(mean, list) and isinstance(std, list) and len(mean) == len(std) == 3 and all(std)):
-        raise ModelError("preprocessor_config.json holds no image_mean and image_std of three channels", source)
-    scale = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
-    # (255 x scale - mean) / std for x in [0, 1], brought to the form (x - m) / s
-    factor = 255.0 * scale
-    return [float(m) / factor for m in mean], [float(s) / factor for s in std]
-
-
-def _read_json(folder: Path, name: str) -> dict:
-    try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the backbone's {name} cannot be read", folder, REMEDY) from error
-    if not isinstance(content, dict):
-        raise ModelError(f"the backbone's {name} is not a JSON object", folder)
-    return content
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No loading bars and no report on the classifier head that is left out on purpose."""
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
+    mean, std = normalisation(folder)
+    return Backbone(pretrained(ResNetModel, folder), mean, std).to(device)
