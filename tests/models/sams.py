@@ -36,6 +36,7 @@ def build(kind: str) -> PreTrainedModel:
             window_size=2,
             global_attn_indexes=[1],
             num_pos_feats=8,
+            initializer_range=0.02,
         )
         prompts = {"hidden_size": 16, "image_size": 64, "mask_input_channels": 4}
         parts = {"vision_config": vision.to_dict(), "prompt_encoder_config": prompts, "mask_decoder_config": DECODER}

@@ -166,7 +166,7 @@ def load_features(source: str | Path, device: torch.device | str = "cpu") -> Fea
     folder = fetch(str(source), allow=FILES)
     kind = read_json(folder, "config.json").get("model_type")
     if kind == "resnet":
-        return load_backbone(source, device)
+        return load_backbone(folder, device)
     try:
         config = AutoConfig.from_pretrained(folder)
         network = MODEL_FOR_BACKBONE_MAPPING[type(config)]
