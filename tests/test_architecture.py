@@ -26,7 +26,7 @@ MAY_IMPORT = {
     # the recipe of the bundled models stands beside the stages and uses what they use
     "pocket": {"pocket", "evaluation", "models", "datasets", "report", "method", "disk", "errors"},
 }
-ONLY_IN_MODELS = {"diffusers", "transformers"}
+ONLY_IN_MODELS = {"diffusers", "transformers", "huggingface_hub"}
 
 
 def imports(path: Path) -> set[str]:

@@ -94,12 +94,18 @@ SegmenterName = Annotated[
 ]
 SegmenterWeights = Annotated[
     Path | None,
-    typer.Option(help="Folder of a trained segmenter.", show_default="the bundled emoji one", rich_help_panel=MODEL),
+    typer.Option(
+        help="Trained weights: our own .safetensors, or a checkpoint of HSNet's or SSP's authors (.pt, .pth), told "
+        "apart by what is inside.",
+        show_default="the bundled emoji ones",
+        rich_help_panel=MODEL,
+    ),
 ]
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="ResNet of a training-free segmenter: a folder or hub id, e.g. microsoft/resnet-50.",
+        help="Network of a training-free segmenter: a folder or hub id of a ResNet, DINOv2, Swin or other "
+        "AutoBackbone, e.g. microsoft/resnet-50, or a torchvision ResNet's .pth file.",
         show_default="the bundled one",
         rich_help_panel=MODEL,
     ),

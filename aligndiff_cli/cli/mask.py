@@ -14,6 +14,7 @@ from aligndiff_cli.cli.session import run
 NAME = "mask"
 GROUNDING = "Baseline grounding (GD)"
 NOISE = "Baseline noise-learning (DiffuMask)"
+SHARPEN = "Sharper edges (beyond the paper)"
 
 
 def command(
@@ -125,6 +126,24 @@ def command(
         float,
         typer.Option(min=0, max=1, help="Agreement below which an image is dropped.", rich_help_panel=NOISE),
     ] = 0.6,
+    sharpen: Annotated[
+        str | None,
+        typer.Option(
+            help="A SAM or SAM 2 that is shown each refined mask and redraws it: a folder or hub id, e.g. "
+            "facebook/sam-vit-base or facebook/sam2.1-hiera-small.",
+            show_default="off",
+            rich_help_panel=SHARPEN,
+        ),
+    ] = None,
+    sharpen_iou: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Agreement with the refined mask from which the redrawn one is taken.",
+            rich_help_panel=SHARPEN,
+        ),
+    ] = 0.7,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
     config: flags.Config = None,
@@ -166,6 +185,8 @@ def command(
                 noise_folds=noise_folds,
                 noise_steps=noise_steps,
                 noise_iou=noise_iou,
+                sharpen=sharpen,
+                sharpen_iou=sharpen_iou,
                 device=device,
                 seed=seed,
             )

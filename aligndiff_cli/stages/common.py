@@ -48,7 +48,6 @@ POCKET_NOTE = (
 SEGMENTER_NOTE = (
     "Using the bundled segmenter, which knows emoji. For photographs pass --backbone, e.g. microsoft/resnet-50."
 )
-BUNDLED_SEGMENTER = "hsnet"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -86,5 +85,4 @@ class SegmenterChoice:
 
     def load(self, device: str) -> Segmenter:
         """Load it."""
-        name = self.name or (BUNDLED_SEGMENTER if self.backbone is None else "ssp")
-        return load_segmenter(name, weights=self.weights, backbone=self.backbone, size=self.size, device=device)
+        return load_segmenter(self.name, weights=self.weights, backbone=self.backbone, size=self.size, device=device)

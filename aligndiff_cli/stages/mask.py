@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from aligndiff_cli.stages.refiners import (
     refuse,
 )
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
+from aligndiff_cli.stages.sharpening import Sharpener
 
 KEEP: tuple[Keep, ...] = ("coarse", "prediction")
 BASELINES = ("attention", "grounding", "noise-learning")
@@ -49,6 +51,8 @@ class MaskOptions:
         base: to train a grounding module on; None to use the trained one in ``grounding``.
         grounding: its folder; None for one inside ``out``. The numbers named after it are of its training.
         noise_folds, noise_steps, noise_iou: of noise learning.
+        sharpen: a SAM or SAM 2 that sharpens every mask; None for none.
+        sharpen_iou: agreement with the refined mask from which its answer is taken.
     """
 
     images: Path
@@ -69,6 +73,8 @@ class MaskOptions:
     noise_folds: int
     noise_steps: int
     noise_iou: float
+    sharpen: str | None
+    sharpen_iou: float
     device: str
     seed: int
 
@@ -132,6 +138,8 @@ class MaskStage:
         asked = options.attention_threshold
         self._threshold = float(made.options["mask_threshold"]) if asked is None else asked
         self.refiner = make_refiner(options, made.models.get("diffusion", {}).get("source", POCKET))
+        asked_sam = options.sharpen
+        self.sharpener = Sharpener(asked_sam, options.sharpen_iou, options.device) if asked_sam else None
         self.unit = self.refiner.unit
         self.notes = self.refiner.notes
         self._preparation = 0
@@ -140,12 +148,16 @@ class MaskStage:
         """How this run will refine its masks."""
         o = self.options
         options, folders, network = self.refiner.describe()
+        models = {"segmenter": network}
+        if self.sharpener:
+            more, models["sam"] = self.sharpener.describe()
+            options = options | more
         return RunFile(
             "mask",
             options | {"attention_threshold": self._threshold},
             o.seed,
             {name: relative_to_folder(path, o.out) for name, path in ({"images": o.images} | folders).items()},
-            {"segmenter": network},
+            models,
             versions(),
         )
 
@@ -194,12 +206,19 @@ class MaskStage:
             ClassImages(group[0].cls, ids, images, Lazy(ids, self._coarse)), advance
         ):
             if group[index].id in wanted:
-                yield self._write(group[index], result)
+                yield self._write(group[index], *self._sharpened(images, index, result))
 
     def _coarse(self, item_id: str) -> np.ndarray:
         return read_soft(self._files(item_id)[layout.COARSE]) >= self._threshold
 
-    def _write(self, item: Item, result: Refined) -> Made:
+    def _sharpened(self, images: Sequence[np.ndarray], index: int, result: Refined) -> tuple[Refined, dict[str, Any]]:
+        """The result with sharper edges where that is asked for and found, and what was measured on the way."""
+        if not self.sharpener:
+            return result, {}
+        found = self.sharpener.sharpen(images[index], result.mask)
+        return replace(result, mask=found.mask), {"sharpened": found.accepted, "sharpen_iou": round(found.iou, 4)}
+
+    def _write(self, item: Item, result: Refined, more: Mapping[str, Any]) -> Made:
         name = f"{layout.MASKS}/{item.id}.png"
         write_png(self.out / name, result.mask.astype(np.uint8) * 255)
         measured = {
@@ -207,6 +226,7 @@ class MaskStage:
             "accepted": result.accepted,
             "round": result.round,
             "area": round(float(result.mask.mean()), 5),
+            **more,
         }
         return Made(item, [name], measured)
 
@@ -225,7 +245,10 @@ class MaskStage:
             agreement = sum(record.measured["consensus_iou"] for record in own) / len(own)
             empty = sum(record.measured["area"] == 0 for record in own)
             rows.append([cls, str(len(own)), f"{agreement:.2f}", str(len(kept)), str(len(rest)), str(empty)])
+            if self.sharpener:
+                rows[-1].append(str(sum(record.measured["sharpened"] for record in own)))
         columns = ["class", "images", "mean consensus IoU", words.kept, words.rest, "empty"]
+        columns += ["sharpened"] if self.sharpener else []
         following = f"aligndiff compose --foregrounds {self.out} --base base/ --out scenes/"
         return Summary(columns, rows, pictures, following)
 

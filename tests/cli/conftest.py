@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cli.world import World, build_backbone, draw_folders
+from tests.cli.world import World, build_backbone, draw_folders, draw_synth
 
 Run = Callable[..., Result]
 
@@ -36,6 +36,12 @@ def models_loaded_once() -> Iterator[None]:
 def world(tmp_path: Path, tiny_sd: Path, backbone: Path) -> World:
     draw_folders(tmp_path)
     return World(tmp_path, tiny_sd, backbone)
+
+
+@pytest.fixture
+def synth(world: World) -> Path:
+    """Hand-made synthetic images with coarse maps."""
+    return draw_synth(world / "synth", world.model)
 
 
 @pytest.fixture

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from aligndiff_cli.disk.images import read_mask, write_png
-from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
-from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.disk.images import read_mask
+from aligndiff_cli.disk.manifest import Record, read_records
 from aligndiff_cli.report import sheets
 from tests.cli.conftest import Run
 from tests.cli.test_chain import tree_bytes
-from tests.cli.world import NOVEL, World, shape
+from tests.cli.world import COUNT, NOVEL, World
 
-COUNT = 5
 GROUNDING = ("--segmenter", "grounding", "--grounding-steps", 3, "--grounding-batch", 2)
 NOISE = ("--segmenter", "noise-learning", "--noise-folds", 2, "--noise-steps", 3)
 
@@ -26,32 +24,6 @@ NOISE = ("--segmenter", "noise-learning", "--noise-folds", 2, "--noise-steps", 3
 def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "CELL", 32)
     monkeypatch.delenv("ALIGNDIFF_MODEL", raising=False)
-
-
-@pytest.fixture
-def synth(world: World) -> Path:
-    """A synth folder of 32 x 48 pixels; the last coarse map of each class is empty."""
-    folder, rng = world / "synth", np.random.default_rng(5)
-    write_run(
-        folder,
-        RunFile(
-            "generate",
-            {"mask_threshold": 0.5},
-            0,
-            models={"diffusion": {"source": str(world.model), "fingerprint": ""}},
-        ),
-    )
-    with ManifestWriter(folder) as manifest:
-        for number, cls in enumerate(NOVEL):
-            for item in range(COUNT):
-                image, mask = shape(rng, 32, 48, number)
-                soft = (
-                    np.where(mask, 0.6, 0.4).astype(np.float32) if item < COUNT - 1 else np.zeros((32, 48), np.float32)
-                )
-                write_png(folder / "images" / cls / f"text-{item}.png", image)
-                write_png(folder / "coarse" / cls / f"text-{item}.png", soft)
-                manifest.commit(Record(f"{cls}/text-{item}", cls, {}, {}, {"kind": "text"}))
-    return folder
 
 
 def mask_of(folder: Path, record: Record) -> np.ndarray:

@@ -10,9 +10,13 @@ import numpy as np
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import write_jpeg, write_png
+from aligndiff_cli.disk.manifest import ManifestWriter, Record
+from aligndiff_cli.disk.run_file import RunFile, write_run
 
 CLASSES = ("dog", "chess_queen", "bus")
 NOVEL = ("chess_queen", "dog")
+COUNT = 5
+"""Synthetic images of each class."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,23 @@ def draw_folders(root: Path) -> None:
         voc.write_item(root / "base", stem, image, mask.astype(np.uint8) * 3)
     voc.write_split(root / "base", "train", stems)
     voc.write_classes(root / "base", [cls.replace("_", " ") for cls in CLASSES])
+
+
+def draw_synth(folder: Path, model: Path) -> Path:
+    """A synth folder of 32 x 48 pixels; the last coarse map of each class is empty."""
+    rng = np.random.default_rng(5)
+    made_by = {"diffusion": {"source": str(model), "fingerprint": ""}}
+    write_run(folder, RunFile("generate", {"mask_threshold": 0.5}, 0, models=made_by))
+    with ManifestWriter(folder) as manifest:
+        for number, cls in enumerate(NOVEL):
+            for item in range(COUNT):
+                image, mask = shape(rng, 32, 48, number)
+                inside = 0.6 if item < COUNT - 1 else 0.0
+                soft = np.where(mask, inside, inside and 0.4).astype(np.float32)
+                write_png(folder / "images" / cls / f"text-{item}.png", image)
+                write_png(folder / "coarse" / cls / f"text-{item}.png", soft)
+                manifest.commit(Record(f"{cls}/text-{item}", cls, {}, {}, {"kind": "text"}))
+    return folder
 
 
 def build_backbone(folder: Path) -> Path:

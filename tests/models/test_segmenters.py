@@ -206,10 +206,10 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown segmenter 'unet'"):
         load_segmenter("unet")
     with pytest.raises(UsageError, match="no weights of its own"):
-        load_segmenter("ssp", weights=folder / "model.safetensors")
+        load_segmenter("prototype", weights=folder / "model.safetensors")
     with pytest.raises(ModelError, match="trained on this backbone"):
         load_segmenter("hsnet", backbone=folder)
-    with pytest.raises(ModelError, match="no file of HSNet weights"):
+    with pytest.raises(ModelError, match="no weights of HSNet or SSP"):
         load_segmenter("hsnet", backbone=folder, weights=folder / "model.safetensors", device="cpu")
     with pytest.raises(ModelError, match="are missing"):
         load_segmenter("hsnet", backbone=folder, weights=folder / "none.safetensors", device="cpu")
@@ -220,6 +220,8 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         load_segmenter("ssp", backbone=folder)
     (folder / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(ModelError, match="a vit, not a resnet"):
+        load_backbone(folder)
+    with pytest.raises(ModelError, match="no backbone class for a vit"):
         load_segmenter("ssp", backbone=folder)
 
 

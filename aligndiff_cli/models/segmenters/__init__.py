@@ -2,7 +2,7 @@
 
 A segmenter is loaded by name and used the same way whatever it is::
 
-    segmenter = load_segmenter("ssp")
+    segmenter = load_segmenter("ssp")             # or None, with weights that say what they are of
     state = segmenter.condition(pairs)            # support features, computed once
     maps = segmenter.predict(state, images)       # soft maps at each image's own size
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.device import pick_device
-from aligndiff_cli.models.segmenters.backbone import Image, load_backbone
+from aligndiff_cli.models.segmenters.backbone import Image, load_features
 from aligndiff_cli.models.segmenters.base import Conditioned, Mask, Pair, Segmenter, SoftMap
 
 __all__ = ["POCKET", "SEGMENTERS", "Conditioned", "Image", "Mask", "Pair", "Segmenter", "SoftMap", "load_segmenter"]
@@ -24,7 +24,7 @@ POCKET = Path(__file__).resolve().parents[2] / "pocket" / "segmenter"
 
 
 def load_segmenter(
-    name: str,
+    name: str | None,
     *,
     weights: str | Path | None = None,
     backbone: str | Path | None = None,
@@ -34,42 +34,52 @@ def load_segmenter(
     """Load a few-shot segmenter.
 
     Args:
-        name: "hsnet", "ssp" or "prototype".
-        weights: safetensors file of a trained HSNet; the bundled one when left out. HSNet only.
-        backbone: folder or hub name of a ResNet in transformers' layout; the bundled one when left out.
+        name: "hsnet", "ssp" or "prototype"; None for what the weights are of, else ssp on a backbone that is named,
+            else the bundled hsnet.
+        weights: trained weights of hsnet (our .safetensors or the authors' .pt) or ssp (the authors' .pth);
+            hsnet's bundled ones when left out. Without weights, ssp and prototype use the backbone as it is.
+        backbone: folder or hub id of a network with a backbone class in transformers, or a torchvision ResNet's .pth
+            file; the bundled one when left out. HSNet takes a ResNet only; the authors' weights bring their own.
         size: side in pixels that images are resized to; a fitting one when left out.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        UsageError: an unknown name, or weights for a segmenter that has none.
+        UsageError: an unknown name, weights for a segmenter that has none, or a backbone where the weights bring one.
         ModelError: weights or backbone are missing, unreadable, or do not fit each other.
     """
-    if name not in SEGMENTERS:
+    if name is not None and name not in SEGMENTERS:
         raise UsageError(f"unknown segmenter {name!r}", remedy=f"Choose one of: {', '.join(SEGMENTERS)}.")
-    if weights is not None and name != "hsnet":
+    if weights is not None and name == "prototype":
         raise UsageError(f"{name} has no weights of its own", remedy="Leave out the weights.")
     if backbone is None and not (POCKET / "config.json").is_file():
         raise ModelError("the bundled backbone is missing", POCKET, "Install the package again, or name a backbone.")
-    features = load_backbone(backbone or POCKET, pick_device(device))
+    default = "hsnet" if backbone is None else "ssp"
+    if weights is not None or (name or default) == "hsnet":
+        return _trained(name, weights, backbone, size, device)
+    features = load_features(backbone or POCKET, pick_device(device))
     if name == "prototype":
         from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 
         return PrototypeSegmenter(features, size or _default_size(backbone))
-    if name == "ssp":
-        from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
+    from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 
-        # chosen on validation classes (bundled backbone) and on folds 0 to 2 of photographs (ImageNet's)
-        settings = SspSettings(stages=(3,) if backbone is None else (3, 4))
-        return SspSegmenter(features, size or _default_size(backbone), settings)
-    from aligndiff_cli.models.segmenters.checkpoint import load_hsnet
+    # chosen on validation classes (bundled backbone) and on folds 0 to 2 of photographs (ImageNet's)
+    settings = SspSettings(stages=(3,) if backbone is None else features.matched)
+    return SspSegmenter(features, size or _default_size(backbone), settings)
+
+
+def _trained(
+    name: str | None, weights: str | Path | None, backbone: str | Path | None, size: int | None, device: str
+) -> Segmenter:
+    from aligndiff_cli.models.segmenters.checkpoint import load_trained
 
     if weights is None and backbone is not None:
         raise ModelError(
             "HSNet needs weights trained on this backbone",
             backbone,
-            "Name a safetensors file of weights, or use ssp, which needs none.",
+            "Name a file of weights, or use ssp, which needs none.",
         )
-    return load_hsnet(features, Path(weights) if weights else POCKET / "hsnet.safetensors", size)
+    return load_trained(name, Path(weights or POCKET / "hsnet.safetensors"), backbone, size, pick_device(device))
 
 
 def _default_size(backbone: str | Path | None) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.errors import InputError, ModelError
-from aligndiff_cli.models.segmenters.backbone import Backbone, Image
+from aligndiff_cli.models.segmenters.backbone import Features, Image
 
 Mask = npt.NDArray[np.bool_]
 SoftMap = npt.NDArray[np.float32]
@@ -63,17 +63,17 @@ class FeatureSegmenter:
 
     Args:
         backbone: the frozen feature extractor.
-        size: side in pixels of the square that every image is resized to.
+        size: side in pixels of the square that every image is resized to; rounded up to what the backbone takes.
         batch: images per forward pass.
     """
 
     name = ""
 
-    def __init__(self, backbone: Backbone, size: int, *, batch: int = 8) -> None:
+    def __init__(self, backbone: Features, size: int, *, batch: int = 8) -> None:
         self.backbone = backbone
-        self.size = size
+        self.size = backbone.fit(size)
         self.batch = batch
-        self.fingerprint = f"{self.name}-{size}-{backbone.fingerprint()}"
+        self.fingerprint = f"{self.name}-{self.size}-{backbone.fingerprint()}"
 
     def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
         """What to keep of supports: pixels (N, 3, S, S), masks (N, 1, S, S) in {0, 1}."""

@@ -153,6 +153,7 @@ class HsnetSegmenter(FeatureSegmenter):
     """
 
     name = "hsnet"
+    backbone: Backbone
 
     def __init__(self, backbone: Backbone, net: HSNet, size: int, *, batch: int = 8) -> None:
         if net.depths != backbone.depths[1:]:

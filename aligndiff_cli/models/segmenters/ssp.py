@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aligndiff_cli.models.segmenters.backbone import Backbone
+from aligndiff_cli.models.segmenters.backbone import Features
 from aligndiff_cli.models.segmenters.base import Conditioned, FeatureSegmenter, masked_average, pool_mask
 
 
@@ -111,7 +111,7 @@ class SspSegmenter(FeatureSegmenter):
 
     name = "ssp"
 
-    def __init__(self, backbone: Backbone, size: int, settings: SspSettings | None = None, *, batch: int = 8) -> None:
+    def __init__(self, backbone: Features, size: int, settings: SspSettings | None = None, *, batch: int = 8) -> None:
         super().__init__(backbone, size, batch=batch)
         self.settings = settings or SspSettings()
         self.fingerprint += f"-{hashlib.sha256(repr(self.settings).encode()).hexdigest()[:8]}"
@@ -127,8 +127,7 @@ class SspSegmenter(FeatureSegmenter):
         return logits.softmax(1)[:, 1]
 
     def _features(self, pixels: Tensor) -> Tensor:
-        stages = self.backbone.stages(pixels, max(self.settings.stages))
-        return joined([stages[number - 1][-1].relu() for number in self.settings.stages])
+        return joined(self.backbone.maps(pixels, self.settings.stages))
 
 
 def joined(maps: Sequence[Tensor]) -> Tensor:
