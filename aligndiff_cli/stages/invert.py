@@ -191,7 +191,8 @@ class InvertStage:
             "insertion": self.inversion.insertion,
             "model": self.model.fingerprint,
         }
-        bank.write_embedding(self.out / files[0], bank.Embedding(f"<{item.id}>", inversion.embedding, header))
+        embedding = bank.Embedding(f"<{item.id}>", inversion.embedding, header, self.model.embedding_parts)
+        bank.write_embedding(self.out / files[0], embedding)
         if self.options.preview:
             files.append(f"{layout.PICTURES}/{item.id}.png")
             write_png(self.out / files[1], self._preview(item.id, instance, inversion))
