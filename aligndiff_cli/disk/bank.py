@@ -2,7 +2,7 @@
 
 For a model with one text encoder the file holds one tensor, named by its token (``<dog/01>``), of shape (vectors,
 width). For several it holds one per encoder, named as diffusers names them (``clip_l``, ``clip_g``, ``t5``), each of
-its encoder's width; they are loaded one by one with the encoder and tokenizer they belong to. What is needed to use them
+its encoder's width, to be loaded one by one with the encoder and tokenizer they belong to. What is needed to use them
 rightly is in the header: class, template, insertion, model fingerprint, and the token.
 """
 
