@@ -211,7 +211,7 @@ def test_without_the_hub_an_earlier_download_is_used(fake: FakeHub, monkeypatch,
 @pytest.mark.parametrize("index", [{"_class_name": "DDPMPipeline"}, {"a": 1}, []])
 def test_other_repositories_are_named_before_anything_is_fetched(fake: FakeHub, index) -> None:
     fake.sizes, fake.index = {"model_index.json": 1, "unet/diffusion_pytorch_model.safetensors": GB}, index
-    with pytest.raises(ModelError, match="DDPMPipeline is not supported|not a diffusers pipeline"):
+    with pytest.raises(ModelError, match=r"DDPMPipeline is not supported|not a diffusers pipeline"):
         loading._download(REPO, half=False)
     fake.sizes = {"config.json": 3}
     with pytest.raises(ModelError, match="not a diffusers pipeline"):
