@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Choose = Callable[[Mapping[str, int], Callable[[str], Any]], Sequence[str]]
 """From a repository's files with their sizes in bytes, and a reader of its JSON files, the names of those needed."""
 
+_NOTHING = "no file is called this"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _CONFIG_SUFFIXES = (".json", ".txt", ".model")
 _WEIGHTS = ("model", "diffusion_pytorch_model")
@@ -66,11 +67,12 @@ def fetch(repo: str, choose: Choose) -> Path:
         except Exception:
             return _cached(repo, choose)
         sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
-        wanted = list(choose(sizes, lambda name: _json(Path(hub.hf_hub_download(repo, name, revision=info.sha)))))
+        wanted = list(choose(sizes, lambda name: _json(Path(hub.hf_hub_download(repo, name)))))
         missing = [name for name in wanted if not _is_cached(repo, name, info.sha)]
         if missing:
             _announce(repo, sum(sizes[name] for name in missing))
-        return Path(hub.snapshot_download(repo, revision=info.sha, allow_patterns=wanted))
+        # By the branch's name, not the commit's: only so does the cache know it again without the hub.
+        return Path(hub.snapshot_download(repo, allow_patterns=wanted))
 
 
 def part_files(repo: str, sizes: Mapping[str, int], folder: str, *, half: bool = False) -> list[str]:
@@ -155,7 +157,8 @@ def _cached(repo: str, choose: Choose) -> Path:
     remedy = "Unset HF_HUB_OFFLINE to download it" if offline else "Check the network"
     remedy += ", or pass the folder of a downloaded model"
     try:
-        folder = Path(hub.snapshot_download(repo, local_files_only=True))
+        # No pattern would ask for the whole repository, of which only some files were ever fetched.
+        folder = Path(hub.snapshot_download(repo, local_files_only=True, allow_patterns=[_NOTHING]))
     except OSError as error:
         raise ModelError(f"neither a folder nor in the cache, and {why}", repo, remedy) from error
     there = [path for path in folder.rglob("*") if path.is_file()]

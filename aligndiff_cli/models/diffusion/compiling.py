@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch._dynamo
 
 from aligndiff_cli.models.diffusion.capture import cross_attention_levels
 from aligndiff_cli.models.diffusion.joint_capture import joint_layers
+
+_TRACES = 64
 
 
 def compile_denoiser(denoiser: Any, backend: str = "inductor") -> None:
@@ -20,4 +23,8 @@ def compile_denoiser(denoiser: Any, backend: str = "inductor") -> None:
     for name in names:
         layer = denoiser.get_submodule(name)
         layer.forward = torch.compiler.disable(layer.forward)
+    # Blocks of one class share their limit of traces, and a U-Net has more widths of them than the usual eight.
+    config = torch._dynamo.config
+    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    setattr(config, limit, max(_TRACES, getattr(config, limit)))
     denoiser.compile(backend=backend)

@@ -140,7 +140,7 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
     with _quiet():
         from diffusers import DiffusionPipeline
 
-        return DiffusionPipeline.from_pretrained(
+        pipeline = DiffusionPipeline.from_pretrained(
             folder,
             torch_dtype=dtype,
             use_safetensors=True,
@@ -154,6 +154,12 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
             requires_safety_checker=False,
             **absent,
         )
+        for part in ("unet", "transformer", "vae"):
+            network = getattr(pipeline, part, None)
+            # Without accelerate diffusers leaves some networks in the precision of their file.
+            if network is not None and network.dtype != dtype:
+                network.to(dtype)
+        return pipeline
 
 
 def _only_half(folder: Path, family: type[DiffusionModel]) -> bool:

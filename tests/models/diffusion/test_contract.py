@@ -14,7 +14,7 @@ import torch
 from aligndiff_cli.disk.bank import Embedding, write_embedding
 from aligndiff_cli.errors import InputError, ModelError, UsageError
 from aligndiff_cli.method.prompts import Prompt
-from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOptions, invert, sample
+from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOptions, invert, load_diffusion, sample
 from tests.models.diffusion.families import FAMILIES
 
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
@@ -254,6 +254,38 @@ def test_too_long_a_prompt_and_a_foreign_embedding_are_named(model) -> None:
         model.encode_prompts([Prompt("a {class}", "xylophone glockenspiel " * 30)])
     with pytest.raises(ModelError, match="does not fit"):
         model.encode_prompts([Prompt(ADJECTIVE, "dog", torch.zeros(1, model.embedding_dim + 1))])
+
+
+PARTS = {
+    "sd1": {"clip_l": 32},
+    "sd2-v": {"clip_l": 32},
+    "sdxl": {"clip_l": 32, "clip_g": 16},
+    "sd3": {"clip_l": 32, "clip_g": 16, "t5": 64},
+    "sd3-no-t5": {"clip_l": 32, "clip_g": 16},
+    "flux-dev": {"clip_l": 32, "t5": 64},
+    "flux-schnell": {"clip_l": 32, "t5": 64},
+}
+
+
+def test_each_encoder_has_its_part_of_v(model, name) -> None:
+    assert model.embedding_parts == PARTS[name]
+    assert model.word_embedding("good").shape == (1, sum(PARTS[name].values()))
+    rows = [encoder.network.get_input_embeddings().weight for encoder in model.encoders]
+    ids = [encoder.tokenizer("good", add_special_tokens=False).input_ids for encoder in model.encoders]
+    assert torch.equal(model.word_embedding("good")[0], torch.cat([w[i[0]] for w, i in zip(rows, ids, strict=True)]))
+
+
+def test_bfloat16_draws_and_learns_nearly_the_same(model, name, family_folder) -> None:
+    half = load_diffusion(family_folder(name), device="cpu", dtype=torch.bfloat16)
+    assert half.dtype is torch.bfloat16
+    options = SampleOptions(height=H, width=W, steps=1, guidance=0.0)
+    (exact, _), (images, coarse) = (sample(own, PROMPTS, [5, 6], options) for own in (model, half))
+    assert np.abs(images.astype(int) - exact).mean() < 12
+    assert np.isfinite(coarse).all()
+    rng = np.random.default_rng(0)
+    pair = Instance("dog", (rng.integers(0, 256, (16, 24, 3), dtype=np.uint8),), (rng.random((16, 24)) > 0.5,))
+    (found,) = invert(half, [pair], InversionOptions(steps=1, batch=1, accumulation=1, size=(16, 24)), [1])
+    assert found.embedding.dtype == torch.float32
 
 
 def test_a_size_that_cannot_be_is_named(model) -> None:
