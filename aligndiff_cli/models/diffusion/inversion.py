@@ -154,19 +154,7 @@ def _optimise(
             group["lr"] = cosine_rate(options.learning_rate, step, options.steps)
         optimiser.zero_grad()
         for _ in range(options.accumulation):
-            draw = _draw(model, data, generators, options)
-            # In two halves, so that text encoders and denoiser need not be on the device together: the graph of the
-            # first would keep the text encoders' weights there, so with offloading it is built when it is needed.
-            offload = model.placement.offload
-            with torch.set_grad_enabled(not offload):
-                conditioning = _condition(model, instances, options, v)
-            leaves = conditioning.cut()
-            losses = _losses(model, options, leaves, draw)
-            # Summed over instances: the gradient of each v* is that of its own mean loss.
-            scaler.scale(losses.total.sum() / options.accumulation).backward()
-            if offload:
-                conditioning = _condition(model, instances, options, v)
-            conditioning.join(leaves)
+            losses = _descend(model, instances, options, v, _draw(model, data, generators, options), scaler)
             sums += torch.stack(losses).detach()
             counted += 1
         scaler.step(optimiser)
@@ -181,14 +169,39 @@ def _optimise(
     return [tuple(own) for own in records]
 
 
+def _descend(
+    model: DiffusionModel,
+    instances: Sequence[Instance],
+    options: InversionOptions,
+    v: Tensor,
+    draw: _Draw,
+    scaler: torch.amp.GradScaler,
+) -> MaskedLoss:
+    """Add one pass's gradient to that of ``v``; the losses of each instance.
+
+    In two halves, so that text encoders and denoiser need not be on the device together. The graph of the first would
+    keep the text encoders' weights there, so with offloading it is built again when it is needed.
+    """
+    with torch.set_grad_enabled(not model.placement.offload):
+        conditioning = _condition(model, instances, options, v)
+    leaves = conditioning.cut()
+    losses = _losses(model, options, leaves, draw)
+    # Summed over instances: the gradient of each v* is that of its own mean loss.
+    scaler.scale(losses.total.sum() / options.accumulation).backward()
+    if model.placement.offload:
+        conditioning = _condition(model, instances, options, v)
+    conditioning.join(leaves)
+    return losses
+
+
 def _condition(
     model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor
 ) -> Conditioning:
     """The prompts of all instances with their v*, encoded: one row per instance."""
-    prompts = [
-        Prompt(options.template, instance.class_name, v[i], options.insertion) for i, instance in enumerate(instances)
-    ]
-    return model.encode_prompts(prompts)
+    names = [instance.class_name for instance in instances]
+    return model.encode_prompts(
+        [Prompt(options.template, name, v[i], options.insertion) for i, name in enumerate(names)]
+    )
 
 
 def _losses(model: DiffusionModel, options: InversionOptions, encoded: Conditioning, draw: _Draw) -> MaskedLoss:
