@@ -70,8 +70,9 @@ Model = Annotated[
     str | None,
     typer.Option(
         envvar="ALIGNDIFF_MODEL",
-        help="Text-to-image model: a folder or hub id in diffusers' layout, e.g. "
-        "stable-diffusion-v1-5/stable-diffusion-v1-5; 'pocket' is the small bundled emoji model (the default).",
+        help="Text-to-image model (Stable Diffusion 1, 2, XL, 3, 3.5 or Flux.1): a folder or hub id in diffusers' "
+        "layout, e.g. stable-diffusion-v1-5/stable-diffusion-v1-5; 'pocket' is the small bundled emoji model (the "
+        "default).",
         rich_help_panel=MODEL,
     ),
 ]
@@ -79,7 +80,33 @@ DType = Annotated[
     str | None,
     typer.Option(
         "--dtype",
-        help="float32, float16 or bfloat16; by default what suits the device.",
+        help="float32, float16 or bfloat16.",
+        show_default="on CUDA float16, bfloat16 for Stable Diffusion 3 and Flux; elsewhere float32",
+        rich_help_panel=MODEL,
+    ),
+]
+Offload = Annotated[
+    bool,
+    typer.Option(
+        "--offload",
+        help="Keep on the device only the network at work, the others in main memory: slower, for large models.",
+        rich_help_panel=MODEL,
+    ),
+]
+VaeTiling = Annotated[
+    bool | None,
+    typer.Option(
+        "--vae-tiling/--no-vae-tiling",
+        help="Encode and decode images in tiles, for less memory; seams may show a little.",
+        show_default="above 1536 x 1536 pixels",
+        rich_help_panel=MODEL,
+    ),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="torch.compile the denoiser: the first step takes minutes, the others are faster.",
         rich_help_panel=MODEL,
     ),
 ]

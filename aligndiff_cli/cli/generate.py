@@ -100,6 +100,9 @@ def command(
     model: flags.Model = None,
     dtype: flags.DType = None,
     device: flags.Device = "auto",
+    offload: flags.Offload = False,
+    vae_tiling: flags.VaeTiling = None,
+    compile: flags.Compile = False,
     seed: flags.Seed = 0,
     config: flags.Config = None,
     force: flags.Force = False,
@@ -135,6 +138,9 @@ def command(
                 model=model,
                 dtype=dtype,
                 device=device,
+                offload=offload,
+                vae_tiling=vae_tiling,
+                compile=compile,
                 seed=seed,
             )
         )

@@ -114,6 +114,9 @@ def command(
     model: flags.Model = None,
     dtype: flags.DType = None,
     device: flags.Device = "auto",
+    offload: flags.Offload = False,
+    vae_tiling: flags.VaeTiling = None,
+    compile: flags.Compile = False,
     seed: flags.Seed = 0,
     config: flags.Config = None,
     force: flags.Force = False,
@@ -122,7 +125,8 @@ def command(
     """Learn an embedding v* for each image-mask pair ([bold]support/ → bank/[/]).
 
     Normalized masked textual inversion (the paper's Eq. 3): only v* is trained, so that "a photo of a v* CLASS" draws
-    that object. Each embedding is one file that diffusers' load_textual_inversion reads as it is.
+    that object. Each embedding is one file that diffusers' load_textual_inversion reads as it is; for a model of
+    several text encoders it has a tensor for each (clip_l, clip_g, t5).
 
     [dim]aligndiff invert --images support/ --out bank/[/]
     """
@@ -152,6 +156,9 @@ def command(
                 model=model,
                 dtype=dtype,
                 device=device,
+                offload=offload,
+                vae_tiling=vae_tiling,
+                compile=compile,
                 seed=seed,
             )
         )

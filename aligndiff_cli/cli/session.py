@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ def run(make_stage: Callable[[], Stage], *, force: bool, quiet: bool) -> None:
     with errors_reported():
         from aligndiff_cli.stages.runner import run_stage
 
+        if not quiet:
+            show_announcements()
         stage = make_stage()
         for note in () if quiet else stage.notes:
             console.print(f"[dim]{escape(note)}[/]")
@@ -62,6 +65,21 @@ def run(make_stage: Callable[[], Stage], *, force: bool, quiet: bool) -> None:
         report(stage.out, outcome, quiet)
         if outcome.problems:
             raise typer.Exit(1)
+
+
+class _Announcements(logging.Handler):
+    """Prints what the package logs, such as a download about to begin, as one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(escape(record.getMessage()))
+
+
+def show_announcements() -> None:
+    """Show the package's log lines from INFO on, once each."""
+    log = logging.getLogger("aligndiff_cli")
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Announcements) for handler in log.handlers):
+        log.addHandler(_Announcements())
 
 
 def report(out: Path, outcome: Outcome, quiet: bool) -> None:

@@ -1,7 +1,9 @@
 """The embedding bank: one safetensors file per embedding, in the form diffusers' ``load_textual_inversion`` reads.
 
-The file holds one tensor, named by its token (``<dog/01>``), of shape (vectors, width); what is needed to use it
-rightly is in the header: class, template, insertion, model fingerprint.
+For a model with one text encoder the file holds one tensor, named by its token (``<dog/01>``), of shape (vectors,
+width). For several it holds one per encoder, named as diffusers names them (``clip_l``, ``clip_g``, ``t5``), each of
+its encoder's width, to be loaded one by one with the encoder and tokenizer they belong to. What is needed to use them
+rightly is in the header: class, template, insertion, model fingerprint, and the token.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from aligndiff_cli.errors import InputError
 
 SUFFIX = ".safetensors"
 HEADER = "aligndiff"
+ENCODERS = ("clip_l", "clip_g", "t5")
+"""Names of the parts, in the order in which they make up a vector."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +33,29 @@ class Embedding:
 
     Attributes:
         token: the name it has in a prompt, e.g. ``"<dog/01>"``.
-        vectors: float32 (n, width).
+        vectors: float32 (n, width), the parts for several text encoders side by side.
         header: text facts: class, template, insertion, fingerprint.
+        parts: width of each text encoder's part by its name, in the order of ENCODERS; one part at least.
     """
 
     token: str
     vectors: Tensor
     header: Mapping[str, str]
+    parts: Mapping[str, int]
 
 
 def write_embedding(path: Path, embedding: Embedding) -> None:
     """Write one embedding, atomically; the same embedding gives the same bytes."""
-    tensors = {embedding.token: embedding.vectors.detach().to("cpu", torch.float32).contiguous()}
+    vectors = embedding.vectors.detach().to("cpu", torch.float32)
+    if len(embedding.parts) == 1:
+        tensors = {embedding.token: vectors.contiguous()}
+    else:
+        split = vectors.split(list(embedding.parts.values()), dim=1)
+        tensors = {name: part.contiguous() for name, part in zip(embedding.parts, split, strict=True)}
     with atomic_write(path) as file:
         # one metadata entry: safetensors writes several in an order that differs from run to run
-        header = json.dumps(dict(embedding.header), sort_keys=True, ensure_ascii=False)
+        facts = {**embedding.header, "token": embedding.token}
+        header = json.dumps(facts, sort_keys=True, ensure_ascii=False)
         file.write(save(tensors, metadata={HEADER: header}))
 
 
@@ -51,23 +63,32 @@ def read_embedding(path: Path) -> Embedding:
     """Read one embedding.
 
     Raises:
-        InputError: not a safetensors file, or not one embedding of shape (vectors, width).
+        InputError: not a safetensors file, or not one embedding of shape (vectors, width) per text encoder.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            if len(names) != 1:
-                raise InputError(f"expected one embedding, got {len(names)} tensors", path)
-            vectors = file.get_tensor(names[0])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as an embedding ({error})", path, "Remove it and run `aligndiff invert` again"
         ) from error
+    named = {name: tensors[name] for name in ENCODERS if name in tensors}
+    if len(tensors) != 1 and len(named) != len(tensors):
+        raise InputError(f"expected one embedding, got {len(tensors)} tensors", path)
     if not isinstance(header, dict) or "template" not in header:
         raise InputError("does not say with which prompt it was learnt", path, "Make it with `aligndiff invert`")
+    parts = [_checked(vectors, path) for vectors in (named or tensors).values()]
+    if len({len(part) for part in parts}) != 1:
+        raise InputError("its text encoders have different numbers of vectors", path)
+    token = str(header.pop("token", next(iter(tensors))))
+    widths = {name: part.shape[1] for name, part in zip(named or tensors, parts, strict=True)}
+    return Embedding(token, torch.cat(parts, dim=1), header, widths)
+
+
+def _checked(vectors: Tensor, path: Path) -> Tensor:
     if vectors.ndim == 1:
         vectors = vectors[None]
     if vectors.ndim != 2 or not vectors.isfinite().all():
         raise InputError(f"expected finite vectors of shape (n, width), got {tuple(vectors.shape)}", path)
-    return Embedding(names[0], vectors.float(), header)
+    return vectors.float()

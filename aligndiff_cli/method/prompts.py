@@ -85,6 +85,11 @@ class Prompt:
         filled = self.template.replace("{v*}", "").replace("{class}", self.class_name)
         return " ".join(filled.split())
 
+    @property
+    def vectors(self) -> int:
+        """Vectors of v*, 0 for the plain prompt."""
+        return 0 if self.embedding is None else self.embedding.shape[0]
+
     def __str__(self) -> str:
         shown = self.template if self.embedding is not None else self.template.replace("{v*}", "")
         return " ".join(shown.replace("{v*}", "v*").replace("{class}", self.class_name).split())

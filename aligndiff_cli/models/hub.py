@@ -1,138 +1,201 @@
-"""Folder or hub id -> folder. Every download is announced with its size before it starts."""
+"""Models from the Hugging Face hub: only the files needed, announced with their size before they are fetched.
+
+HF_HOME, HF_HUB_OFFLINE, HF_TOKEN and HF_ENDPOINT work as everywhere: the hub's own client does the work.
+"""
 
 from __future__ import annotations
 
-import errno
+import json
+import logging
 import re
 import shutil
-import sys
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
-import huggingface_hub
-from huggingface_hub import constants
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from aligndiff_cli.errors import AligndiffError, ModelError
 
-from aligndiff_cli.errors import ModelError
+log = logging.getLogger(__name__)
+"""Announcements are logged at INFO; the command line shows them."""
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w][\w.-]*")
+Choose = Callable[[Mapping[str, int], Callable[[str], Any]], Sequence[str]]
+"""From a repository's files with their sizes in bytes, and a reader of its JSON files, the names of those needed."""
+
+_NOTHING = "no file is called this"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_CONFIG_SUFFIXES = (".json", ".txt", ".model")
+_WEIGHTS = ("model", "diffusion_pytorch_model")
 
 
-def fetch(source: str, *, allow: Sequence[str]) -> Path:
-    """The folder of a model, downloaded to the hub's cache if it is not there yet.
+def is_repo_id(source: str) -> bool:
+    """Whether a name can be a hub id, such as ``"owner/name"``, and not a path."""
+    return bool(re.fullmatch(r"[\w\-][\w.\-]*/[\w.\-]+", source))
 
-    What is cached is used without a word, and without a network too. HF_HOME (where the cache is), HF_HUB_OFFLINE and
-    HF_TOKEN mean what they mean to huggingface_hub.
+
+def network_folder(source: str | Path) -> Path:
+    """The folder of a single network, as transformers' ``from_pretrained`` reads it.
 
     Args:
         source: a folder, returned as it is; or a hub id "owner/name".
-        allow: shell patterns of the files that are needed, e.g. "*.json" (which matches in subfolders too).
 
     Raises:
-        ModelError: neither a folder nor an id; gated, private, unknown, out of reach or offline; no room on the disk.
+        ModelError: not to be had.
     """
-    if source and Path(source).is_dir():
+    if Path(source).is_dir():
         return Path(source)
-    if not HUB_ID.fullmatch(source):
-        raise ModelError("no such model folder", source, "Pass a folder, or a hub id like owner/name")
-    try:
-        _announce(source, allow)
-        return Path(huggingface_hub.snapshot_download(source, allow_patterns=list(allow)))
-    except ModelError:
-        raise
-    # the hub's client raises a dozen unrelated kinds, and its HTTP library's own besides
-    except Exception as error:
-        return _cached(source, allow, error)
+    repo = str(source)
+    return fetch(repo, lambda sizes, _: part_files(repo, sizes, ""))
 
 
-def _announce(source: str, allow: Sequence[str]) -> None:
-    """Say what is about to be downloaded, if anything is.
+def fetch(repo: str, choose: Choose) -> Path:
+    """Fetch what is needed of a repository, unless it is there; its folder in the cache.
+
+    Args:
+        repo: ``"owner/name"``.
+        choose: which files are needed.
 
     Raises:
-        ModelError: the repository has no such file, or the disk no room for them.
+        ModelError: not to be had, with what to do about it.
     """
-    info = huggingface_hub.HfApi().model_info(source, files_metadata=True)
-    wanted = [file for file in info.siblings or [] if any(fnmatchcase(file.rfilename, rule) for rule in allow)]
-    if not wanted:
+    import huggingface_hub as hub
+
+    if not is_repo_id(repo):
+        raise ModelError("no such model folder", repo, "Pass a folder, or a hub id like owner/name")
+    with _explained(repo):
+        if hub.constants.HF_HUB_OFFLINE:
+            return _cached(repo, choose)
+        try:
+            info = hub.HfApi().model_info(repo, files_metadata=True)
+        except hub.errors.HfHubHTTPError:  # the hub said no; anything else means that it cannot be reached
+            raise
+        except Exception:
+            return _cached(repo, choose)
+        sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
+        wanted = list(choose(sizes, lambda name: _json(Path(hub.hf_hub_download(repo, name)))))
+        missing = [name for name in wanted if not _is_cached(repo, name, info.sha)]
+        if missing:
+            _announce(repo, sum(sizes[name] for name in missing))
+        # By the branch's name, not the commit's: only so does the cache know it again without the hub.
+        return Path(hub.snapshot_download(repo, allow_patterns=wanted))
+
+
+def part_files(repo: str, sizes: Mapping[str, int], folder: str, *, half: bool = False) -> list[str]:
+    """Files of one part of a model: its configuration and one variant of its weights, in safetensors.
+
+    Args:
+        sizes: the repository's files.
+        folder: the part's folder, "" for the root.
+        half: prefer the half-precision variant, if there is one.
+
+    Raises:
+        ModelError: it has weights, but none in safetensors.
+    """
+    prefix = f"{folder}/" if folder else ""
+    own = [name for name in sizes if name.startswith(prefix) and "/" not in name[len(prefix) :]]
+    weights = {name: _variant(name[len(prefix) :]) for name in own if name.endswith(".safetensors")}
+    there = {variant for variant in weights.values() if variant is not None}
+    if not there and any(name.endswith((".bin", ".pt", ".ckpt", ".h5", ".msgpack")) for name in own):
         raise ModelError(
-            f"the hub's repository has none of {', '.join(allow)}", source, "Choose another one, or pass a folder"
+            f"has no safetensors weights for {folder or 'the model'}", repo, "Choose a repository that has them"
         )
-    missing = [
-        file
-        for file in wanted
-        if not isinstance(huggingface_hub.try_to_load_from_cache(source, file.rfilename, revision=info.sha), str)
+    order = ("fp16", "") if half else ("", "fp16")
+    chosen = next((variant for variant in order if variant in there), None)
+    return [name for name in own if name.endswith(_CONFIG_SUFFIXES)] + [
+        name for name, variant in weights.items() if variant is not None and variant == chosen
     ]
-    if not missing:
-        return
-    total = sum(file.size or 0 for file in missing)
-    cache = Path(constants.HF_HUB_CACHE)
-    free = shutil.disk_usage(_existing(cache)).free
-    if total > free:
-        raise _no_room(source, f"{readable_size(total)} to download, {readable_size(free)} free in {cache}")
-    count = f"{len(missing)} file{'s' if len(missing) > 1 else ''}"
-    print(f"Downloading {source}: {count}, {readable_size(total)}, to {cache}", file=sys.stderr, flush=True)
 
 
-def _cached(source: str, allow: Sequence[str], error: Exception) -> Path:
-    """What the cache holds of a repository that could not be asked; otherwise a plain word why not.
-
-    Raises:
-        ModelError: it holds nothing, or the disk is full.
-    """
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        raise _no_room(source, str(error)) from error
-    try:
-        return Path(huggingface_hub.snapshot_download(source, allow_patterns=list(allow), local_files_only=True))
-    except Exception:  # as above: not in the cache, in whatever way it is said
-        what, remedy = _reason(source, error)
-        raise ModelError(what, source, remedy) from error
+def _variant(name: str) -> str | None:
+    """``""`` or ``"fp16"`` for weights under their usual name, None for any others (an EMA copy, an adapter)."""
+    for stem in _WEIGHTS:
+        rest = name.removesuffix(".safetensors").removeprefix(stem)
+        if rest != name.removesuffix(".safetensors"):
+            rest = _SHARD.sub("", rest)
+            # the two orders in which libraries write variant and shard
+            return {"": "", ".fp16": "fp16"}.get(rest)
+    return None
 
 
-def _reason(source: str, error: Exception) -> tuple[str, str]:
-    """What went wrong, and what to do about it."""
-    if isinstance(error, GatedRepoError):  # a kind of RepositoryNotFoundError, hence first
-        return (
-            "gated on the hub, and you have no access",
-            f"Accept its terms at {constants.ENDPOINT}/{source}, then run `hf auth login` or set HF_TOKEN",
-        )
-    if isinstance(error, RepositoryNotFoundError):
-        return (
-            "neither a folder nor a repository of the hub",
-            "Check the name; for a private one run `hf auth login` or set HF_TOKEN",
-        )
-    elsewhere = f"or run `hf download {source}` where there is a network and pass that folder"
-    if constants.HF_HUB_OFFLINE:
-        return (
-            "not in the hub's cache, and HF_HUB_OFFLINE is set",
-            f"Unset it, set HF_HOME to the right cache, {elsewhere}",
-        )
-    if isinstance(error, HfHubHTTPError):
-        return f"the hub refused it ({_first_line(error)})", f"Try again later, {elsewhere}"
-    return (
-        f"not in the hub's cache, and the hub cannot be reached ({type(error).__name__})",
-        f"Check the network, {elsewhere}",
-    )
-
-
-def _no_room(source: str, what: str) -> ModelError:
-    return ModelError(f"no room on the disk ({what})", source, "Make room, or set HF_HOME to a folder on a larger disk")
-
-
-def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    return path if path.exists() else _existing(path.parent)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def readable_size(count: int) -> str:
-    """Bytes as people write them, in powers of 1000: "97.8 MB"."""
-    size = float(count)
+def readable(size: float) -> str:
+    """``4_300_000_000`` -> ``"4.3 GB"``."""
     for unit in ("bytes", "kB", "MB"):
-        if size < 999.95:
-            return f"{count} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        if size < 1000:
+            return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
+
+
+def _announce(repo: str, size: int) -> None:
+    """Say what will be fetched, if there is room for it (ModelError)."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    there = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise ModelError(
+            f"needs {readable(size)}, and {readable(free)} are free at {_short(cache)}",
+            repo,
+            "Free some space, or set HF_HOME to a folder on a larger disk",
+        )
+    log.info("Downloading %s (%s) to %s", repo, readable(size), _short(cache))
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _is_cached(repo: str, name: str, revision: str | None) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repo, name, revision=revision), str)
+
+
+def _cached(repo: str, choose: Choose) -> Path:
+    """The folder of an earlier download, if it is whole (ModelError)."""
+    import huggingface_hub as hub
+
+    offline = bool(hub.constants.HF_HUB_OFFLINE)
+    why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
+    remedy = "Unset HF_HUB_OFFLINE to download it" if offline else "Check the network"
+    remedy += ", or pass the folder of a downloaded model"
+    try:
+        # No pattern would ask for the whole repository, of which only some files were ever fetched.
+        folder = Path(hub.snapshot_download(repo, local_files_only=True, allow_patterns=[_NOTHING]))
+    except OSError as error:
+        raise ModelError(f"neither a folder nor in the cache, and {why}", repo, remedy) from error
+    there = [path for path in folder.rglob("*") if path.is_file()]
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in there}
+    choose(sizes, lambda name: _json(folder / name))  # complains if a part is missing
+    return folder
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _explained(repo: str) -> Iterator[None]:
+    """Turn the hub client's errors into ours."""
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{repo}"
+    try:
+        yield
+    except AligndiffError:
+        raise
+    except errors.GatedRepoError as error:
+        remedy = f"Accept the licence at {page} and set HF_TOKEN to a token of that account"
+        raise ModelError("its licence must be accepted first", repo, remedy) from error
+    except errors.RepositoryNotFoundError as error:
+        remedy = f"Check the name at {page}; for a private one set HF_TOKEN"
+        raise ModelError("neither a folder nor a model on the hub", repo, remedy) from error
+    except Exception as error:  # the client raises a dozen unrelated kinds when the network fails it
+        if isinstance(error, OSError) and error.errno == ENOSPC:
+            remedy = "Free some space, or set HF_HOME to a folder on a larger disk"
+            raise ModelError("the disk is full", repo, remedy) from error
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"cannot be downloaded ({first})", repo, "Check the network and try again") from error

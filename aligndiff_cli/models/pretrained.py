@@ -14,8 +14,6 @@ from transformers.utils import logging as hf_logging
 from aligndiff_cli.errors import ModelError
 
 PREPROCESSING, PROCESSOR = "preprocessor_config.json", "processor_config.json"
-FILES = ("config.json", PREPROCESSING, PROCESSOR, "model*.safetensors", "model.safetensors.index.json")
-"""What of a hub repository is needed."""
 REMEDY = "Give a folder in transformers' layout, or a hub name that can be reached."
 
 

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel, Sam2Model, SamModel
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.method.consensus import Image, Mask
 from aligndiff_cli.method.sharpening import prompt_of
-from aligndiff_cli.models.hub import fetch
-from aligndiff_cli.models.pretrained import FILES, normalisation, pretrained, read_json
+from aligndiff_cli.models.hub import network_folder
+from aligndiff_cli.models.pretrained import normalisation, pretrained, read_json
 from aligndiff_cli.models.segmenters.backbone import state_fingerprint
 
 NETWORKS: dict[str, type[PreTrainedModel]] = {"sam": SamModel, "sam2": Sam2Model, "sam2_video": Sam2Model}
@@ -126,7 +126,7 @@ def load_sam(source: str | Path, device: torch.device | str = "cpu") -> Sam:
     Raises:
         ModelError: it is missing, neither of the two, or not whole.
     """
-    folder = fetch(str(source), allow=FILES)
+    folder = network_folder(source)
     kind: Any = read_json(folder, "config.json").get("model_type")
     if kind not in NETWORKS:
         raise ModelError(

@@ -14,6 +14,7 @@ import torch
 import aligndiff_cli
 from aligndiff_cli import __version__
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
 
 T = TypeVar("T")
@@ -67,6 +68,11 @@ def parse_dtype(name: str | None) -> torch.dtype | None:
     if name not in DTYPES:
         raise UsageError(f"--dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
     return DTYPES[name]
+
+
+def tiling(model: DiffusionModel, size: tuple[int, int]) -> dict[str, bool | None]:
+    """What a run file tells about tiles at this (height, width), which change pixels a little; None for none."""
+    return {"vae_tiling": model.tiles(*size) or None}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
 from aligndiff_cli.report.sheets import generation_sheet
-from aligndiff_cli.stages.common import chunks, model_folder, parse_dtype, versions
+from aligndiff_cli.stages.common import chunks, model_folder, parse_dtype, tiling, versions
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 
@@ -48,6 +48,9 @@ class GenerateOptions:
     model: str | None
     dtype: str | None
     device: str
+    offload: bool
+    vae_tiling: bool | None
+    compile: bool
     seed: int
 
 
@@ -71,8 +74,14 @@ class GenerateStage:
         Raises:
             ModelError: it is another one.
         """
+        o = self.options
         model = load_diffusion(
-            model_folder(self._source), device=self.options.device, dtype=parse_dtype(self.options.dtype)
+            model_folder(self._source),
+            device=o.device,
+            dtype=parse_dtype(o.dtype),
+            offload=o.offload,
+            vae_tiling=o.vae_tiling,
+            compiled=o.compile,
         )
         made_with = self.bank_run.models["diffusion"]
         if model.fingerprint != made_with["fingerprint"]:
@@ -114,9 +123,12 @@ class GenerateStage:
             width=s.width,
         )
         skip = ("bank", "out", "per_class", "inverted_share", "model", "device", "seed")
+        resources = ("offload", "compile", "vae_tiling")  # tiling is told as it comes out
         return RunFile(
             "generate",
-            options_dict(resolved, without=skip) | {"mask_threshold": self.model.defaults.mask_threshold},
+            options_dict(resolved, without=skip + resources)
+            | {"mask_threshold": self.model.defaults.mask_threshold}
+            | tiling(self.model, (s.height or 0, s.width or 0)),
             o.seed,
             {"bank": relative_to_folder(o.bank, o.out)},
             {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},

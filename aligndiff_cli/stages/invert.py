@@ -25,7 +25,7 @@ from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
 from aligndiff_cli.report.sheets import inversion_sheet
-from aligndiff_cli.stages.common import POCKET, POCKET_NOTE, chunks, model_folder, parse_dtype, versions
+from aligndiff_cli.stages.common import POCKET, POCKET_NOTE, chunks, model_folder, parse_dtype, tiling, versions
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 
 PER = ("instance", "class")
@@ -55,6 +55,9 @@ class InvertOptions:
     model: str | None
     dtype: str | None
     device: str
+    offload: bool
+    vae_tiling: bool | None
+    compile: bool
     seed: int
 
 
@@ -79,7 +82,14 @@ class InvertStage:
     def model(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
         o = self.options
-        return load_diffusion(model_folder(self._source), device=o.device, dtype=parse_dtype(o.dtype))
+        return load_diffusion(
+            model_folder(self._source),
+            device=o.device,
+            dtype=parse_dtype(o.dtype),
+            offload=o.offload,
+            vae_tiling=o.vae_tiling,
+            compiled=o.compile,
+        )
 
     @cached_property
     def inversion(self) -> InversionOptions:
@@ -106,7 +116,8 @@ class InvertStage:
         return RunFile(
             "invert",
             options_dict(self.inversion, without=())
-            | {"per": o.per, "instances": o.instances, "preview": o.preview, "dtype": str(self.model.dtype)},
+            | {"per": o.per, "instances": o.instances, "preview": o.preview, "dtype": str(self.model.dtype)}
+            | tiling(self.model, self.inversion.size or self.model.image_size),
             o.seed,
             {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
             {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},
@@ -191,7 +202,8 @@ class InvertStage:
             "insertion": self.inversion.insertion,
             "model": self.model.fingerprint,
         }
-        bank.write_embedding(self.out / files[0], bank.Embedding(f"<{item.id}>", inversion.embedding, header))
+        embedding = bank.Embedding(f"<{item.id}>", inversion.embedding, header, self.model.embedding_parts)
+        bank.write_embedding(self.out / files[0], embedding)
         if self.options.preview:
             files.append(f"{layout.PICTURES}/{item.id}.png")
             write_png(self.out / files[1], self._preview(item.id, instance, inversion))

@@ -18,7 +18,7 @@ HEADER = {"class": "chess queen", "template": "a photo of a {v*} {class}", "inse
 def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
     vectors = torch.arange(6, dtype=torch.float64).reshape(2, 3).requires_grad_()
     for name in ("a", "b"):
-        write_embedding(tmp_path / name, Embedding("<chess queen/01>", vectors, HEADER))
+        write_embedding(tmp_path / name, Embedding("<chess queen/01>", vectors, HEADER, {"clip_l": 3}))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     found = read_embedding(tmp_path / "a")
     assert found.header == HEADER
@@ -28,8 +28,23 @@ def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_the_file_is_one_tensor_named_by_its_token(tmp_path: Path) -> None:
-    write_embedding(tmp_path / "a", Embedding("<x>", torch.ones(1, 4), HEADER))
+    write_embedding(tmp_path / "a", Embedding("<x>", torch.ones(1, 4), HEADER, {"clip_l": 4}))
     assert {name: tuple(tensor.shape) for name, tensor in load_file(tmp_path / "a").items()} == {"<x>": (1, 4)}
+
+
+def test_several_encoders_have_a_tensor_each(tmp_path: Path) -> None:
+    vectors = torch.arange(12.0).reshape(2, 6)
+    write_embedding(tmp_path / "a", Embedding("<dog/01>", vectors, HEADER, {"clip_l": 1, "clip_g": 2, "t5": 3}))
+    parts = load_file(tmp_path / "a")
+    assert {name: part.tolist() for name, part in parts.items()} == {
+        "clip_l": [[0], [6]],
+        "clip_g": [[1, 2], [7, 8]],
+        "t5": [[3, 4, 5], [9, 10, 11]],
+    }
+    found = read_embedding(tmp_path / "a")
+    assert torch.equal(found.vectors, vectors)
+    assert (found.token, found.header) == ("<dog/01>", HEADER)
+    assert found.parts == {"clip_l": 1, "clip_g": 2, "t5": 3}
 
 
 def test_a_vector_of_one_axis_is_read_as_one_vector(tmp_path: Path) -> None:
@@ -41,6 +56,8 @@ def test_a_vector_of_one_axis_is_read_as_one_vector(tmp_path: Path) -> None:
     ("tensors", "message"),
     [
         ({"a": torch.ones(1), "b": torch.ones(1)}, "expected one embedding, got 2 tensors"),
+        ({"clip_l": torch.ones(1), "b": torch.ones(1)}, "expected one embedding, got 2 tensors"),
+        ({"clip_l": torch.ones(2, 3), "clip_g": torch.ones(1, 3)}, "different numbers of vectors"),
         ({"a": torch.ones(1, 2, 3)}, r"shape \(n, width\), got \(1, 2, 3\)"),
         ({"a": torch.tensor([[float("nan")]])}, "expected finite"),
     ],

@@ -1,11 +1,16 @@
 """Text-to-image diffusion models behind one narrow interface.
 
-defaults.py    what a model folder says about itself (``aligndiff.json``)
+defaults.py    what a model folder says about itself (``aligndiff.json``), or its family
 load.py        ``load_diffusion``: folder or hub id -> model
 model.py       the interface, and what all families share (images, latents, sampling)
 stable.py      Stable Diffusion 1.x, 2.x and XL: the only place that knows these families
+stable3.py     Stable Diffusion 3 and 3.5; flux.py: Flux.1; flow.py: what both share
 text.py        prompts -> token ids and the places of v* and class; the splice of v*
+encoders.py    one text encoder, CLIP or T5, and the encoding of prompts by several
 capture.py     cross-attention of the class tokens while the U-Net runs
+joint_capture.py   the same where patches and text attend to one another
+placement.py   which networks are on the device
+compiling.py   torch.compile, with capture
 schedulers.py  any diffusers scheduler by name
 sampling.py    the sampling loop
 inversion.py   Eq. 3: image-mask pairs -> embeddings; its settings are in inversion_options.py

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,21 +88,15 @@ class _Recorder:
 
 @contextmanager
 def capture_unet(
-    unet: Any,
-    latent_size: tuple[int, int],
-    class_tokens: Sequence[Sequence[int]],
-    levels: Sequence[int],
-    tokens: Tokens,
+    unet: Any, latent_size: tuple[int, int], levels: Sequence[int], sums: AttentionSums
 ) -> Iterator[AttentionSums]:
     """While open, record the cross-attention layers of a UNet2DConditionModel at the wanted levels.
 
     Args:
         latent_size: (h, w) of the latents that will be denoised.
-        class_tokens: per item, the positions of its class name; a batch's last ``len(class_tokens)`` rows
-            are these items.
         levels: how often the latent's resolution was halved at the wanted layers; those the network has
             no cross-attention at are passed over.
-        tokens: which tokens' attention is summed, see ``token_groups``.
+        sums: what is added to; a batch's last ``sums.items`` rows are its items.
 
     Raises:
         UsageError: the network has cross-attention at none of the levels.
@@ -110,19 +104,31 @@ def capture_unet(
     places = cross_attention_levels(unet)
     wanted = {name: level for name, level in places.items() if level in levels}
     if not wanted:
-        there = ", ".join(map(str, sorted(set(places.values()))))
-        raise UsageError(
-            f"no cross-attention at levels {', '.join(map(str, levels))}", remedy=f"This model has: {there}"
-        )
-    sums = AttentionSums(class_tokens, tokens, unet.device)
-    before = {name: unet.get_submodule(name).processor for name in wanted}
-    try:
-        for name, level in wanted.items():
-            unet.get_submodule(name).set_processor(_Recorder(sums, halved(latent_size, level)))
+        raise no_attention(levels, places.values())
+    recorders = {name: _Recorder(sums, halved(latent_size, level)) for name, level in wanted.items()}
+    with processors(unet, recorders):
         yield sums
+
+
+def no_attention(levels: Sequence[int], there: Iterable[int]) -> UsageError:
+    """The error of levels at which a model has no attention to text."""
+    return UsageError(
+        f"no cross-attention at levels {', '.join(map(str, levels))}",
+        remedy=f"This model has: {', '.join(map(str, sorted(set(there))))}",
+    )
+
+
+@contextmanager
+def processors(network: Any, own: Mapping[str, Any]) -> Iterator[None]:
+    """While open, the attention layers of these names work with these processors."""
+    before = {name: network.get_submodule(name).processor for name in own}
+    try:
+        for name, processor in own.items():
+            network.get_submodule(name).set_processor(processor)
+        yield
     finally:
         for name, processor in before.items():
-            unet.get_submodule(name).set_processor(processor)
+            network.get_submodule(name).set_processor(processor)
 
 
 def cross_attention_levels(unet: Any) -> dict[str, int]:

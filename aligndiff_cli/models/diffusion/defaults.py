@@ -7,7 +7,7 @@ its folder may hold ``aligndiff.json`` with any of the fields below.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +24,7 @@ class ModelDefaults:
     Attributes:
         inversion_steps, inversion_learning_rate, inversion_batch, inversion_accumulation: see InversionOptions.
         steps: sampling steps.
-        guidance: classifier-free guidance scale.
+        guidance: scale, see SampleOptions.
         scheduler: name of the sampling scheduler; None for the model's own.
         attention_levels: cross-attention layers the coarse masks are read from, as halvings of the latent's
             resolution (0, 1, 2: a latent of 64 is read at 64, 32 and 16).
@@ -59,15 +59,19 @@ _LEAST: dict[str, float] = {
 }
 
 
-def read_defaults(folder: Path) -> ModelDefaults:
-    """The defaults of the model in ``folder``: its ``aligndiff.json``, or the paper's if there is none.
+def read_defaults(folder: Path, family: ModelDefaults | None = None) -> ModelDefaults:
+    """The defaults of the model in ``folder``: what its ``aligndiff.json`` says, and else its family's.
+
+    Args:
+        family: None for the public release's.
 
     Raises:
         ModelError: the file is not JSON, or has an unknown field or an impossible value.
     """
     path = folder / DEFAULTS_FILE
+    family = family or ModelDefaults()
     if not path.is_file():
-        return ModelDefaults()
+        return family
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -82,7 +86,7 @@ def read_defaults(folder: Path) -> ModelDefaults:
             raise ModelError(f"{name} cannot be {value!r}", path, "Correct the value or remove the field")
     if "attention_levels" in values:
         values["attention_levels"] = tuple(values["attention_levels"])
-    return ModelDefaults(**values)
+    return replace(family, **values)
 
 
 _CHOICES = {"attention_tokens": get_args(Tokens), "attention_scaling": get_args(Scaling)}

@@ -155,9 +155,9 @@ class GroundingSegmenter:
         return upsample(logits, image.shape[:2])[0].sigmoid().cpu().numpy()
 
     def _fitted(self, image: np.ndarray) -> np.ndarray:
-        """The image with its shorter side at the model's, and both sides multiples of its latent factor."""
+        """The image with its shorter side at the model's, and both sides multiples it can do."""
         sides = np.array(image.shape[:2])
-        factor = self.model.latent_factor
+        factor = self.model.size_multiple
         wanted = sides * (min(self.model.image_size) / sides.min())
         height, width = (max(1, round(side / factor)) * factor for side in wanted)
         if (height, width) == image.shape[:2]:

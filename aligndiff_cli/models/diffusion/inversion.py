@@ -21,6 +21,7 @@ from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
 from aligndiff_cli.models.diffusion.model import DiffusionModel, LatentMoments
+from aligndiff_cli.models.diffusion.text import Conditioning
 
 Progress = Callable[[int, int, float], None]
 
@@ -153,10 +154,7 @@ def _optimise(
             group["lr"] = cosine_rate(options.learning_rate, step, options.steps)
         optimiser.zero_grad()
         for _ in range(options.accumulation):
-            draw = _draw(model, data, generators, options)
-            losses = _losses(model, instances, options, v, draw)
-            # Summed over instances: the gradient of each v* is that of its own mean loss.
-            scaler.scale(losses.total.sum() / options.accumulation).backward()
+            losses = _descend(model, instances, options, v, _draw(model, data, generators, options), scaler)
             sums += torch.stack(losses).detach()
             counted += 1
         scaler.step(optimiser)
@@ -171,20 +169,51 @@ def _optimise(
     return [tuple(own) for own in records]
 
 
-def _losses(
-    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, draw: _Draw
+def _descend(
+    model: DiffusionModel,
+    instances: Sequence[Instance],
+    options: InversionOptions,
+    v: Tensor,
+    draw: _Draw,
+    scaler: torch.amp.GradScaler,
 ) -> MaskedLoss:
+    """Add one pass's gradient to that of ``v``; the losses of each instance.
+
+    In two halves, so that text encoders and denoiser need not be on the device together. The graph of the first would
+    keep the text encoders' weights there, so with offloading it is built again when it is needed.
+    """
+    with torch.set_grad_enabled(not model.placement.offload):
+        conditioning = _condition(model, instances, options, v)
+    leaves = conditioning.cut()
+    losses = _losses(model, options, leaves, draw)
+    # Summed over instances: the gradient of each v* is that of its own mean loss.
+    scaler.scale(losses.total.sum() / options.accumulation).backward()
+    if model.placement.offload:
+        conditioning = _condition(model, instances, options, v)
+    conditioning.join(leaves)
+    return losses
+
+
+def _condition(
+    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor
+) -> Conditioning:
+    """The prompts of all instances with their v*, encoded: one row per instance."""
+    names = [instance.class_name for instance in instances]
+    return model.encode_prompts(
+        [Prompt(options.template, name, v[i], options.insertion) for i, name in enumerate(names)]
+    )
+
+
+def _losses(model: DiffusionModel, options: InversionOptions, encoded: Conditioning, draw: _Draw) -> MaskedLoss:
     """Mean losses of each instance, each (instances,)."""
-    prompts = [
-        Prompt(options.template, instance.class_name, v[i], options.insertion) for i, instance in enumerate(instances)
-    ]
     # Samples of one instance share its prompt: the text encoder runs once per instance.
-    each = len(draw.t) // len(instances)
-    conditioning = model.encode_prompts(prompts).select([i for i in range(len(instances)) for _ in range(each)])
+    instances = len(encoded.hidden)
+    each = len(draw.t) // instances
+    conditioning = encoded.select([i for i in range(instances) for _ in range(each)])
     x_t, target = model.noise_and_target(draw.x0, draw.noise, draw.t)
     error = model.predict(x_t, draw.t, conditioning).float() - target
     losses = masked_mse(options.loss, error, draw.masks, options.background_weight)
-    return MaskedLoss(*(loss.unflatten(0, (len(instances), each)).mean(1) for loss in losses))
+    return MaskedLoss(*(loss.unflatten(0, (instances, each)).mean(1) for loss in losses))
 
 
 @torch.no_grad()
@@ -192,7 +221,8 @@ def _held_out_losses(
     model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, held_out: list[_Draw]
 ) -> list[LossRecord]:
     """Losses of each instance on the held-out draws."""
-    means = torch.stack([torch.stack(_losses(model, instances, options, v, draw)) for draw in held_out]).mean(0)
+    encoded = _condition(model, instances, options, v)
+    means = torch.stack([torch.stack(_losses(model, options, encoded, draw)) for draw in held_out]).mean(0)
     return [LossRecord(0, *values) for values in means.T.tolist()]
 
 
@@ -224,17 +254,19 @@ def _gather(
     model: DiffusionModel,
     data: Sequence[_Encoded],
     rows: Sequence[Tensor],
-    t: Tensor,
+    levels: Tensor,
     generators: Sequence[torch.Generator],
 ) -> _Draw:
-    """The latents of ``rows`` of each instance, drawn from their moments, with fresh noise."""
+    """The latents of ``rows`` of each instance, drawn from their moments, with fresh noise at ``levels``."""
     x0, noise, masks = [], [], []
     for own, index, g in zip(data, rows, generators, strict=True):
         mean, std = own.moments.mean[index], own.moments.std[index]
         x0.append(mean + std * torch.randn(mean.shape, generator=g).to(mean.device))
         noise.append(torch.randn(mean.shape, generator=g))
         masks.append(own.masks[index])
-    return _Draw(torch.cat(x0), torch.cat(noise).to(model.device), t.to(model.device), torch.cat(masks))
+    latents = torch.cat(x0)
+    times = model.training_times(levels, (latents.shape[-2], latents.shape[-1])).to(model.device)
+    return _Draw(latents, torch.cat(noise).to(model.device), times, torch.cat(masks))
 
 
 def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions) -> _Encoded:
@@ -263,6 +295,5 @@ def _start(model: DiffusionModel, instance: Instance, options: InversionOptions,
     word = model.word_embedding(options.initializer)
     if options.insertion == "encoded":
         with torch.no_grad():
-            encoded = model.encode_prompts([Prompt(options.template, instance.class_name, word)])
-        word = encoded.hidden[0, list(encoded.v_tokens[0])]
+            word = model.encoded_word(Prompt(options.template, instance.class_name, word))
     return spread_vectors(word, options.vectors, torch.Generator().manual_seed(item_seed(seed, "start")))

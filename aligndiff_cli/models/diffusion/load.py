@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,40 +15,70 @@ import torch
 
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.models.device import pick_device
-from aligndiff_cli.models.diffusion.defaults import read_defaults
+from aligndiff_cli.models.diffusion.compiling import compile_denoiser
+from aligndiff_cli.models.diffusion.defaults import DEFAULTS_FILE, read_defaults
+from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
+from aligndiff_cli.models.diffusion.stable3 import StableDiffusion3
+from aligndiff_cli.models.hub import fetch, part_files
 
-_FAMILIES: dict[str, type[StableDiffusion]] = {
+_FAMILIES: dict[str, type[DiffusionModel]] = {
     "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+    "FluxPipeline": Flux,
 }
 _SAMPLES, _SAMPLE_BYTES = 256, 4096
+_INDEX = "model_index.json"
 
 
-def load_diffusion(source: str | Path, *, device: str = "auto", dtype: torch.dtype | None = None) -> DiffusionModel:
+def load_diffusion(
+    source: str | Path,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    vae_tiling: bool | None = None,
+    compiled: bool = False,
+) -> DiffusionModel:
     """Load a diffusers text-to-image pipeline from a folder or a hub id.
 
     Args:
         source: a folder with ``model_index.json``, or an id like ``"owner/name"``.
         device: ``"auto"`` (CUDA, then MPS, then CPU) or a torch device.
-        dtype: None for float16 on CUDA and float32 elsewhere.
+        dtype: None for the family's half precision on CUDA and float32 elsewhere.
+        offload: keep on the device only the network at work.
+        vae_tiling: whether the VAE works in tiles; None for large images only.
+        compiled: whether torch.compile makes the denoiser faster (after a slow first step).
 
     Raises:
         ModelError: no such folder, not to be had, or not a text-to-image pipeline of a known family.
         UsageError: no such device.
     """
-    folder = Path(source) if Path(source).is_dir() else _download(str(source))
-    family = _family(folder)
     target = pick_device(device)
-    precision = dtype or (torch.float16 if target.type == "cuda" else torch.float32)
-    defaults = read_defaults(folder)
+    on_cuda = target.type == "cuda"
+    folder = Path(source) if Path(source).is_dir() else _download(str(source), half=on_cuda and dtype != torch.float32)
+    family = _family(folder)
+    precision = dtype or (family.half if on_cuda else torch.float32)
     try:
-        pipeline = _pipeline(folder, precision, target)
+        defaults = read_defaults(folder, family.suggested(folder))
+        pipeline = _pipeline(folder, precision, family)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
-    return family(pipeline, source=str(source), fingerprint=fingerprint(folder, family.parts), defaults=defaults)
+    model = family(
+        pipeline,
+        source=str(source),
+        fingerprint=fingerprint(folder, family.parts + family.optional_parts),
+        defaults=defaults,
+        device=target,
+        offload=offload,
+        vae_tiling=vae_tiling,
+    )
+    if compiled:
+        compile_denoiser(model.denoiser)
+    return model
 
 
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:
@@ -78,24 +108,35 @@ def _add_file(digest: Any, path: Path) -> None:
             digest.update(file.read(_SAMPLE_BYTES))
 
 
-def _family(folder: Path) -> type[StableDiffusion]:
-    index = folder / "model_index.json"
-    remedy = "Pass a folder or hub id of a diffusers text-to-image pipeline"
+def _family(folder: Path) -> type[DiffusionModel]:
     try:
-        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError("not a diffusers pipeline: no readable model_index.json", folder, remedy) from error
-    if name not in _FAMILIES:
-        raise ModelError(f"{name} is not supported", folder, f"Supported: {', '.join(_FAMILIES)}")
-    missing = [part for part in _FAMILIES[name].parts if not (folder / part).is_dir()]
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _no_pipeline(folder) from error
+    family = _named_family(index, folder)
+    missing = [part for part in family.parts if not (folder / part).is_dir()]
     if missing:
         raise ModelError(f"the model has no {', '.join(missing)} folder", folder, "Download or copy it again")
+    return family
+
+
+def _named_family(index: Any, where: str | Path) -> type[DiffusionModel]:
+    """The family a model_index.json names (ModelError if it is none of ours)."""
+    if not isinstance(index, dict) or "_class_name" not in index:
+        raise _no_pipeline(where)
+    name = index["_class_name"]
+    if name not in _FAMILIES:
+        raise ModelError(f"{name} is not supported", where, f"Supported: {', '.join(_FAMILIES)}")
     return _FAMILIES[name]
 
 
-def _pipeline(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
-    halves = list((folder / "unet").glob("*.fp16.safetensors"))
-    only_half = bool(halves) and len(halves) == len(list((folder / "unet").glob("*.safetensors")))
+def _no_pipeline(where: str | Path) -> ModelError:
+    remedy = "Pass a folder or hub id of a diffusers text-to-image pipeline"
+    return ModelError(f"not a diffusers pipeline: no readable {_INDEX}", where, remedy)
+
+
+def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) -> Any:
+    absent = {part: None for part in family.optional_parts if not (folder / part).is_dir()}
     with _quiet():
         from diffusers import DiffusionPipeline
 
@@ -103,7 +144,7 @@ def _pipeline(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
             folder,
             torch_dtype=dtype,
             use_safetensors=True,
-            variant="fp16" if only_half else None,
+            variant="fp16" if _only_half(folder, family) else None,
             local_files_only=True,
             low_cpu_mem_usage=find_spec("accelerate") is not None,
             # Images go to a training set, unseen by a classifier that blacks some of them out.
@@ -111,8 +152,23 @@ def _pipeline(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
             feature_extractor=None,
             image_encoder=None,
             requires_safety_checker=False,
+            **absent,
         )
-        return pipeline.to(device)
+        for part in ("unet", "transformer", "vae"):
+            network = getattr(pipeline, part, None)
+            # Without accelerate diffusers leaves some networks in the precision of their file.
+            if network is not None and network.dtype != dtype:
+                network.to(dtype)
+        return pipeline
+
+
+def _only_half(folder: Path, family: type[DiffusionModel]) -> bool:
+    """Whether some part has weights in half precision only."""
+    for part in family.parts + family.optional_parts:
+        names = [path.name for path in (folder / part).glob("*.safetensors")]
+        if names and all(".fp16" in name for name in names):
+            return True
+    return False
 
 
 @contextmanager
@@ -135,16 +191,15 @@ def _quiet() -> Iterator[None]:
                 log.enable_progress_bar()
 
 
-def _download(source: str) -> Path:
-    if source.count("/") != 1 or source.startswith((".", "/", "~")) or "\\" in source:
-        raise ModelError("no such model folder", source, "Pass a folder, or a hub id like owner/name")
-    from diffusers import DiffusionPipeline
+def _download(source: str, *, half: bool) -> Path:
+    def needed(sizes: Mapping[str, int], read: Callable[[str], Any]) -> list[str]:
+        if _INDEX not in sizes:
+            raise _no_pipeline(source)
+        index = read(_INDEX)
+        family = _named_family(index, source)
+        parts = [part for part in family.parts + family.optional_parts if index.get(part, [None])[0]]
+        return [_INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=half))] + [
+            name for name in (DEFAULTS_FILE,) if name in sizes
+        ]
 
-    try:
-        return Path(DiffusionPipeline.download(source, use_safetensors=True))
-    except Exception as error:  # the hub client raises a dozen unrelated kinds when it cannot connect
-        raise ModelError(
-            f"neither a folder nor to be had from the hub ({type(error).__name__})",
-            source,
-            "Check the name, the network and HF_HUB_OFFLINE, or pass the folder of a downloaded model",
-        ) from error
+    return fetch(source, needed)

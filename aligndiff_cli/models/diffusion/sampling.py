@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -15,7 +15,7 @@ from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.attention import Scaling, Tokens, soft_maps
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scheduler_step, set_steps
+from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scale_input, scheduler_step, set_steps
 from aligndiff_cli.models.diffusion.text import Conditioning
 
 
@@ -26,7 +26,8 @@ class SampleOptions:
     Attributes:
         height, width: pixels, multiples of the model's latent factor.
         steps: denoising steps.
-        guidance: classifier-free guidance scale; 1 or less means none.
+        guidance: scale of classifier-free guidance, or of what a distilled model is told instead; 1 or less means
+            none.
         scheduler: a name ``build_scheduler`` knows.
         capture: whether coarse maps are made.
         attention_levels: layers they are read from, as halvings of the latent's resolution.
@@ -89,24 +90,31 @@ def denoise(
     latent_size: tuple[int, int],
     options: SampleOptions,
 ) -> Tensor:
-    """Latents (B, C, h, w) from noise. With guidance, a batch is [unconditional rows, conditional rows]."""
+    """Latents (B, C, h, w) from noise.
+
+    With guidance by a second pass, a batch is [unconditional rows, conditional rows]; a distilled model is told the
+    scale and makes one pass.
+    """
     steps = options.steps or model.defaults.steps
     guidance = model.defaults.guidance if options.guidance is None else options.guidance
     if len(seeds) != len(conditioning.hidden):
         raise UsageError(f"{len(conditioning.hidden)} prompts but {len(seeds)} seeds")
+    if guidance > 1 and model.guidance_kind == "none":
+        raise UsageError(f"this model was distilled without guidance, got {guidance:g}", remedy="Leave guidance out")
     scheduler = build_scheduler(options.scheduler or model.defaults.scheduler, model.scheduler)
-    timesteps = set_steps(scheduler, steps, model.device)
+    timesteps = set_steps(scheduler, steps, model.device, model.schedule(steps, latent_size))
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = (1, model.latent_channels, *latent_size)
     noise = torch.cat([torch.randn(shape, generator=g, dtype=model.dtype) for g in generators])
-    x_t = noise.to(model.device) * scheduler.init_noise_sigma
-    guided = guidance > 1
-    if guided:
+    x_t = noise.to(model.device) * getattr(scheduler, "init_noise_sigma", 1.0)
+    twice = guidance > 1 and model.guidance_kind == "unconditional"
+    if twice:
         conditioning = conditioning.after(model.unconditional(len(seeds)))
+    conditioning = replace(conditioning, guidance=guidance)
     for t in timesteps:
-        x_in = scheduler.scale_model_input(torch.cat([x_t] * 2) if guided else x_t, t)
+        x_in = scale_input(scheduler, torch.cat([x_t] * 2) if twice else x_t, t)
         output = model.predict(x_in, t, conditioning)
-        if guided:
+        if twice:
             without, with_prompt = output.chunk(2)
             output = without + guidance * (with_prompt - without)
         x_t = scheduler_step(scheduler, output, t, x_t, generators)

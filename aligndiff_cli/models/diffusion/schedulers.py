@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -51,19 +52,27 @@ def build_scheduler(name: str | None, own: Any) -> Any:
         raise UsageError(f"the scheduler {name!r} needs a package that is missing ({first})") from error
 
 
-def set_steps(scheduler: Any, steps: int, device: torch.device) -> Tensor:
+def set_steps(scheduler: Any, steps: int, device: torch.device, told: Mapping[str, Any]) -> Tensor:
     """Prepare the scheduler for a number of steps; its noise levels, from noise to image.
+
+    Args:
+        told: what the model's family has to say besides, see ``DiffusionModel.schedule``.
 
     Raises:
         UsageError: it cannot do that many or that few.
     """
     try:
-        scheduler.set_timesteps(steps, device=device)
+        scheduler.set_timesteps(steps, device=device, **told)
     except ValueError as error:
         raise UsageError(
             f"{type(scheduler).__name__} cannot sample in {steps} steps", remedy="Ask for another number of steps"
         ) from error
     return scheduler.timesteps
+
+
+def scale_input(scheduler: Any, x_t: Tensor, t: Tensor) -> Tensor:
+    """x_t as the denoiser wants it; schedulers of flow matching have no scaling of their own."""
+    return scheduler.scale_model_input(x_t, t) if hasattr(scheduler, "scale_model_input") else x_t
 
 
 def scheduler_step(scheduler: Any, output: Tensor, t: Tensor, x_t: Tensor, generators: list[torch.Generator]) -> Tensor:

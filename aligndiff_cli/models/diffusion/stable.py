@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,38 +14,29 @@ from aligndiff_cli.errors import ModelError
 from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.capture import AttentionSums, capture_unet
-from aligndiff_cli.models.diffusion.defaults import ModelDefaults
+from aligndiff_cli.models.diffusion.encoders import TextEncoder, encode_empty, encode_section
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.text import (
-    Conditioning,
-    TokenLayout,
-    check_width,
-    insert_encoded,
-    lay_out,
-    spliced,
-    word_ids,
-)
+from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
 
 class StableDiffusion(DiffusionModel):
     """CLIP text encoding, a U-Net with cross-attention, epsilon or v prediction."""
 
-    parts: tuple[str, ...] = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
+    parts: ClassVar[tuple[str, ...]] = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
 
-    def __init__(self, pipeline: Any, *, source: str, fingerprint: str, defaults: ModelDefaults) -> None:
-        super().__init__(pipeline, source=source, fingerprint=fingerprint, defaults=defaults)
-        self.unet = pipeline.unet
-        self.encoders = self._text_encoders(pipeline)
-        for network in (self.unet, self.vae, *(encoder for _, encoder in self.encoders)):
-            network.eval().requires_grad_(False)
+    def __init__(self, pipeline: Any, **facts: Any) -> None:
+        super().__init__(pipeline, **facts)
+        self.unet = self.denoiser
         self._prediction = str(self.scheduler.config.prediction_type)
         if self._prediction not in ("epsilon", "v_prediction"):
-            raise ModelError(f"the model predicts {self._prediction!r}, expected epsilon or v_prediction", source)
+            raise ModelError(f"the model predicts {self._prediction!r}, expected epsilon or v_prediction", self.source)
         self._alphas_cumprod = self.scheduler.alphas_cumprod.to(self.device, torch.float32)
 
-    def _text_encoders(self, pipeline: Any) -> list[tuple[Any, Any]]:
-        """(tokenizer, text encoder) of each text encoder, in the order their outputs are joined."""
-        return [(pipeline.tokenizer, pipeline.text_encoder)]
+    def _denoiser(self, pipeline: Any) -> Any:
+        return pipeline.unet
+
+    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
+        return [clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l")]
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -60,65 +51,38 @@ class StableDiffusion(DiffusionModel):
         return int(self.unet.config.in_channels)
 
     @property
-    def embedding_dim(self) -> int:
-        """Width of the token embeddings, summed over text encoders."""
-        return sum(int(encoder.config.hidden_size) for _, encoder in self.encoders)
-
-    @property
     def train_steps(self) -> int:
         """Number of noise levels the model was trained with."""
         return int(self.scheduler.config.num_train_timesteps)
 
-    def word_embedding(self, word: str) -> Tensor:
-        """Rows of the embedding matrices for the word's tokens, (tokens, dim), float32."""
-        rows = []
-        for tokenizer, encoder in self.encoders:
-            ids = word_ids(tokenizer, word)
-            if not ids:
-                raise ModelError(f"the model's tokenizer has no token for {word!r}", self.source, "Use another word")
-            rows.append(encoder.get_input_embeddings().weight[ids].detach().float())
-        return torch.cat(rows, dim=-1)
-
     def encode_prompts(self, prompts: Sequence[Prompt]) -> Conditioning:
         """Encode prompts; differentiable with respect to each prompt's embedding."""
         check_width(prompts, self.embedding_dim)
-        states, pooled, start = [], None, 0
-        layouts: list[TokenLayout] = []
-        for tokenizer, encoder in self.encoders:
-            layouts = [lay_out(tokenizer, prompt) for prompt in prompts]
-            end = start + int(encoder.config.hidden_size)
-            own = [_columns(prompt, start, end) for prompt in prompts]
-            with spliced(encoder.get_input_embeddings(), own, layouts):
-                hidden, pooled = self._encode(encoder, [layout.ids for layout in layouts])
-            states.append(hidden)
-            start = end
+        self.placement.bring(*(encoder.network for encoder in self.encoders))
+        hidden, layouts, summaries = encode_section(self.encoders, prompts, self._encode)
         return Conditioning(
-            hidden=insert_encoded(torch.cat(states, dim=-1), prompts, layouts),
+            hidden=hidden,
             # All text encoders of a model cut text into the same tokens.
             class_tokens=tuple(layout.class_tokens for layout in layouts),
             v_tokens=tuple(layout.v_tokens for layout in layouts),
-            pooled=pooled,
+            pooled=summaries[-1],
         )
 
     @torch.no_grad()
     def unconditional(self, count: int) -> Conditioning:
         """The empty prompt, ``count`` times."""
-        states, pooled = [], None
-        for tokenizer, encoder in self.encoders:
-            ids = tokenizer("", padding="max_length", max_length=tokenizer.model_max_length).input_ids
-            # Encoded once per item: a batch of one rounds differently, and pixels are to equal diffusers'.
-            hidden, pooled = self._encode(encoder, [ids] * count)
-            states.append(hidden)
-        return Conditioning(torch.cat(states, dim=-1), ((),) * count, ((),) * count, pooled)
+        self.placement.bring(*(encoder.network for encoder in self.encoders))
+        hidden, summaries = encode_empty(self.encoders, count, self._encode)
+        return Conditioning(hidden, ((),) * count, ((),) * count, summaries[-1])
 
-    def _encode(self, encoder: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+    def _encode(self, network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
         """Token ids (B, L) -> hidden states (B, L, D) as the U-Net expects them, and no summary."""
         skip = self.defaults.clip_skip
-        output = encoder(torch.tensor(ids, device=self.device), output_hidden_states=skip > 0)
+        output = network(torch.tensor(ids, device=self.device), output_hidden_states=skip > 0)
         if skip == 0:
             return output.last_hidden_state, None
-        network = getattr(encoder, "text_model", encoder)
-        return network.final_layer_norm(output.hidden_states[-(skip + 1)]), None
+        inner = getattr(network, "text_model", network)
+        return inner.final_layer_norm(output.hidden_states[-(skip + 1)]), None
 
     def noise_and_target(self, x0: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """x_t = sqrt(a) x0 + sqrt(1 - a) eps; the target is eps, or v = sqrt(a) eps - sqrt(1 - a) x0.
@@ -133,6 +97,7 @@ class StableDiffusion(DiffusionModel):
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """The U-Net's output (B, C, h, w)."""
+        self.placement.bring(self.unet)
         return self.unet(
             x_t.to(self.dtype),
             t,
@@ -166,7 +131,8 @@ class StableDiffusion(DiffusionModel):
         """While open, sum up the U-Net's cross-attention to the class names."""
         own = self.defaults
         levels, tokens = levels or own.attention_levels, tokens or own.attention_tokens
-        return capture_unet(self.unet, latent_size, class_tokens, levels, tokens)
+        sums = AttentionSums(class_tokens, tokens, self.device)
+        return capture_unet(self.unet, latent_size, levels, sums)
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -174,21 +140,21 @@ class StableDiffusionXL(StableDiffusion):
 
     parts = (*StableDiffusion.parts, "text_encoder_2", "tokenizer_2")
 
-    def __init__(self, pipeline: Any, *, source: str, fingerprint: str, defaults: ModelDefaults) -> None:
-        super().__init__(pipeline, source=source, fingerprint=fingerprint, defaults=defaults)
+    def __init__(self, pipeline: Any, **facts: Any) -> None:
+        super().__init__(pipeline, **facts)
         self._empty_is_zero = bool(pipeline.config.force_zeros_for_empty_prompt)
         if self.dtype is torch.float16 and self.vae.config.force_upcast:
             self.vae.to(torch.float32)  # its activations overflow in half precision
 
-    def _text_encoders(self, pipeline: Any) -> list[tuple[Any, Any]]:
+    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
         return [
-            (pipeline.tokenizer, pipeline.text_encoder),
-            (pipeline.tokenizer_2, pipeline.text_encoder_2),
+            clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l"),
+            clip(pipeline.tokenizer_2, pipeline.text_encoder_2, "clip_g"),
         ]
 
-    def _encode(self, encoder: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+    def _encode(self, network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
         """Hidden states before the last layer, and the projected summary where the encoder has one."""
-        output = encoder(torch.tensor(ids, device=self.device), output_hidden_states=True)
+        output = network(torch.tensor(ids, device=self.device), output_hidden_states=True)
         return output.hidden_states[-(self.defaults.clip_skip + 2)], getattr(output, "text_embeds", None)
 
     def unconditional(self, count: int) -> Conditioning:
@@ -207,6 +173,6 @@ class StableDiffusionXL(StableDiffusion):
         return {"text_embeds": conditioning.pooled.to(self.dtype), "time_ids": sizes.expand(len(x_t), -1)}
 
 
-def _columns(prompt: Prompt, start: int, end: int) -> Prompt:
-    """The prompt with the part of its embedding that one text encoder gets."""
-    return prompt if prompt.embedding is None else replace(prompt, embedding=prompt.embedding[:, start:end])
+def clip(tokenizer: Any, network: Any, name: str) -> TextEncoder:
+    """A CLIP text encoder, whose prompts are as long as its tokenizer says."""
+    return TextEncoder(tokenizer, network, name, int(tokenizer.model_max_length))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,12 +42,14 @@ class Conditioning:
         hidden: (B, L, D) encoded prompts.
         class_tokens, v_tokens: per prompt, positions along L.
         pooled: (B, P) summary of each prompt, for families that use one.
+        guidance: scale told to models that take it as an input; at 1 they predict what they were trained on.
     """
 
     hidden: Tensor
     class_tokens: tuple[tuple[int, ...], ...]
     v_tokens: tuple[tuple[int, ...], ...]
     pooled: Tensor | None = None
+    guidance: float = 1.0
 
     def object_tokens(self, tokens: Tokens) -> tuple[tuple[int, ...], ...]:
         """Per prompt, the positions that name its object, for ``token_groups``.
@@ -62,7 +64,8 @@ class Conditioning:
     def select(self, rows: Sequence[int]) -> Conditioning:
         """The conditioning of a batch in which sample i uses prompt ``rows[i]``."""
         index = torch.as_tensor(rows, device=self.hidden.device)
-        return Conditioning(
+        return replace(
+            self,
             hidden=self.hidden.index_select(0, index),
             class_tokens=tuple(self.class_tokens[row] for row in rows),
             v_tokens=tuple(self.v_tokens[row] for row in rows),
@@ -74,12 +77,30 @@ class Conditioning:
         pooled = None
         if self.pooled is not None and first.pooled is not None:
             pooled = torch.cat([first.pooled, self.pooled])
-        return Conditioning(
+        return replace(
+            self,
             hidden=torch.cat([first.hidden, self.hidden]),
             class_tokens=first.class_tokens + self.class_tokens,
             v_tokens=first.v_tokens + self.v_tokens,
             pooled=pooled,
         )
+
+    def cut(self) -> Conditioning:
+        """The same values as leaves of a new graph; ``join`` brings their gradients back."""
+        pooled = self.pooled
+        return replace(
+            self,
+            hidden=self.hidden.detach().requires_grad_(),
+            pooled=None if pooled is None else pooled.detach().requires_grad_(),
+        )
+
+    def join(self, leaves: Conditioning) -> None:
+        """Go on with the backward pass of what was computed from ``leaves = self.cut()``."""
+        pairs = [(self.hidden, leaves.hidden.grad)]
+        if self.pooled is not None and leaves.pooled is not None:
+            pairs.append((self.pooled, leaves.pooled.grad))
+        found = [(own, grad) for own, grad in pairs if own.requires_grad and grad is not None]
+        torch.autograd.backward([own for own, _ in found], [grad for _, grad in found])
 
 
 def word_ids(tokenizer: Any, text: str) -> list[int]:
@@ -94,7 +115,7 @@ def lay_out(tokenizer: Any, prompt: Prompt) -> TokenLayout:
         InputError: the prompt is longer than the text encoder's context.
     """
     limit = int(tokenizer.model_max_length)
-    vectors = 0 if prompt.embedding is None else prompt.embedding.shape[0]
+    vectors = prompt.vectors
     as_input = prompt.insertion == "input"
     ids = [tokenizer.bos_token_id]
     position = 1  # along the conditioning sequence; differs from len(ids) once v* is inserted after encoding
@@ -108,15 +129,20 @@ def lay_out(tokenizer: Any, prompt: Prompt) -> TokenLayout:
         if segment.role != "v" or as_input:
             ids += new
     ids.append(tokenizer.eos_token_id)
-    if position + 1 > limit:
-        raise InputError(
-            f"the prompt {str(prompt)!r} is {position + 1} tokens long; the text encoder takes {limit}",
-            remedy="Shorten the template or the class name, or use fewer vectors",
-        )
+    check_length(prompt, position + 1, limit)
     ids += [tokenizer.pad_token_id] * (limit - len(ids))
     # With v* as the noun (no class name in the template), v* is what names the object.
     class_tokens = places["class"] or places["v"]
     return TokenLayout(tuple(ids), class_tokens, places["v"])
+
+
+def check_length(prompt: Prompt, length: int, limit: int) -> None:
+    """Refuse a prompt longer than the text encoder's context (InputError)."""
+    if length > limit:
+        raise InputError(
+            f"the prompt {str(prompt)!r} is {length} tokens long; the text encoder takes {limit}",
+            remedy="Shorten the template or the class name, or use fewer vectors",
+        )
 
 
 @contextmanager

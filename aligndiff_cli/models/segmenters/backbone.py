@@ -15,8 +15,8 @@ from transformers import AutoConfig, PreTrainedModel, ResNetModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
 
 from aligndiff_cli.errors import ModelError
-from aligndiff_cli.models.hub import fetch
-from aligndiff_cli.models.pretrained import FILES, first_line, normalisation, pretrained, read_json
+from aligndiff_cli.models.hub import network_folder
+from aligndiff_cli.models.pretrained import first_line, normalisation, pretrained, read_json
 from aligndiff_cli.models.segmenters.state_files import read_state
 from aligndiff_cli.models.segmenters.torchvision_names import IMAGENET_MEAN, IMAGENET_STD, build_resnet
 
@@ -163,7 +163,7 @@ def load_features(source: str | Path, device: torch.device | str = "cpu") -> Fea
     """
     if Path(source).is_file():
         return load_backbone(source, device)
-    folder = fetch(str(source), allow=FILES)
+    folder = network_folder(source)
     kind = read_json(folder, "config.json").get("model_type")
     if kind == "resnet":
         return load_backbone(folder, device)
@@ -192,7 +192,7 @@ def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Bac
     if Path(source).is_file():
         net = build_resnet(read_state(Path(source)).tensors, source)
         return Backbone(net, IMAGENET_MEAN, IMAGENET_STD).to(device)
-    folder = fetch(str(source), allow=FILES)
+    folder = network_folder(source)
     config = read_json(folder, "config.json")
     if config.get("model_type") != "resnet":
         raise ModelError(

@@ -110,6 +110,17 @@ def test_clip_skip(copy, tiny_sd) -> None:
     torch.testing.assert_close(skipping.encode_prompts(prompt).hidden, norm(seen["x"]))
 
 
+@pytest.mark.parametrize("parts", [("unet",), ("unet", "text_encoder", "vae")])
+def test_a_folder_with_half_precision_weights_only(copy, tiny_sd, parts) -> None:
+    """As a download for a GPU leaves it: some parts under the variant's name, some not."""
+    for part in parts:
+        (path,) = (copy / part).glob("*.safetensors")
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    model, whole = load_diffusion(copy, device="cpu"), load_diffusion(tiny_sd, device="cpu")
+    for own, other in ((model.unet, whole.unet), (model.encoders[0].network, whole.encoders[0].network)):
+        assert all(torch.equal(value, other.state_dict()[key]) for key, value in own.state_dict().items())
+
+
 def test_missing_folder() -> None:
     with pytest.raises(ModelError, match="no such model folder"):
         load_diffusion("./no/such/folder")

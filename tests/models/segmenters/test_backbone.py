@@ -145,11 +145,11 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
 def test_a_hub_id_is_fetched(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetch(source: str, *, allow: tuple[str, ...]) -> Path:
-        asked.append((source, "config.json" in allow))
+    def fetch(source: str | Path) -> Path:
+        asked.append(source)
         return folders["dinov2"]
 
-    monkeypatch.setattr(backbone_module, "fetch", fetch)
+    monkeypatch.setattr(backbone_module, "network_folder", fetch)
     found = load_segmenter("ssp", backbone="facebook/dinov2-small", device="cpu")
-    assert asked == [("facebook/dinov2-small", True)]
+    assert asked == ["facebook/dinov2-small"]
     assert found.size == 322
