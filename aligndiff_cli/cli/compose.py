@@ -69,6 +69,7 @@ def command(
         ),
     ] = 16,
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -102,4 +103,4 @@ def command(
             )
         )
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

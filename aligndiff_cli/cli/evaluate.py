@@ -117,6 +117,7 @@ def command(
     segmenter_size: flags.SegmenterSize = None,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -208,4 +209,4 @@ def command(
             )
         raise UsageError(f"--protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

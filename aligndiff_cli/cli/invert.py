@@ -115,6 +115,7 @@ def command(
     dtype: flags.DType = None,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -156,4 +157,4 @@ def command(
             )
         )
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

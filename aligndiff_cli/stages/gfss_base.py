@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.run_file import RunFile, write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.device import pick_device
@@ -82,15 +83,30 @@ class BaseModel:
             return 0
         return self.choice.settings.steps(len(self.scenes.images))
 
-    def load(self, advance: Callable[[int], None]) -> DeepLab:
-        """Train it, go on with its training, or read its weights; in eval mode."""
-        write_run(self.folder, self.run)
+    def train(self, advance: Callable[..., None]) -> None:
+        """Train it or go on with its training, unless that is done; wait while another process trains it.
+
+        Raises:
+            FolderError: the folder holds a model trained otherwise.
+        """
+        if not self.steps:
+            return
+        with one_at_a_time(self.folder, lambda: advance(0, "another process is training on the base classes")):
+            self.check()
+            write_run(self.folder, self.run)
+            self._load(lambda units: advance(units, "training on the base classes"))
+
+    def load(self) -> DeepLab:
+        """The trained model, in eval mode."""
+        return self._load(lambda units: None).eval()
+
+    def _load(self, advance: Callable[[int], None]) -> DeepLab:
         device = pick_device(self.device)
         model = build_deeplab(
             self.choice.backbone, self.choice.architecture, 1 + len(self.rows.base), device, self.seed
         )
         train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance)
-        return model.eval()
+        return model
 
 
 def base_choice(

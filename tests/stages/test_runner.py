@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
+from aligndiff_cli.disk.claim import Claim
+from aligndiff_cli.disk.manifest import Record, read_records
 from aligndiff_cli.disk.run_file import RunFile
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.stages.runner import Item, Made, Outcome, Plan, Summary, run_stage
@@ -179,5 +180,7 @@ def test_an_item_whose_output_is_gone_and_cannot_be_made_again_has_no_record(tmp
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
-    with ManifestWriter(tmp_path), pytest.raises(FolderError, match="another run is writing"):
-        go(Letters(tmp_path))
+    with Claim(tmp_path) as claim:
+        assert claim.alone()
+        with pytest.raises(FolderError, match="another run is writing"):
+            go(Letters(tmp_path))
