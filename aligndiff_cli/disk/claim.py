@@ -17,7 +17,7 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_error
 from aligndiff_cli.errors import FolderError
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds that a worker waits for another to look into the folder alone, which takes a moment."""
 PAUSE = 0.05
 
@@ -49,13 +49,13 @@ class Claim:
         self.release()  # some systems keep the old lock, others have dropped it
         return False
 
-    def together(self, patience: float = PATIENCE) -> None:
+    def together(self) -> None:
         """Be one of several in the folder, waiting a moment for one that is still alone.
 
         Raises:
             FolderError: it stays alone.
         """
-        until = time.monotonic() + patience
+        until = time.monotonic() + PATIENCE
         while not self._flock(fcntl.LOCK_SH):
             if time.monotonic() > until:
                 raise self.refusal()
