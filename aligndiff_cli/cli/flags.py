@@ -66,6 +66,14 @@ Force = Annotated[bool, typer.Option("--force", help="Make everything again, wha
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
 ]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="voc, coco (that and an instances JSON) or hf (Hugging Face's imagefolder, with a dataset card).",
+        rich_help_panel=FOLDERS,
+    ),
+]
 Shard = Annotated[
     str | None,
     typer.Option(
