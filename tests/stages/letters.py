@@ -39,6 +39,8 @@ class Letters:
     bad: str = ""
     kill_after: int = -1
     source: str = ""
+    warned: str = ""
+    hand: str = ""
     unit: str = "letters"
     notes: Sequence[str] = ()
     batches: list[str] = field(default_factory=list)
@@ -61,8 +63,9 @@ class Letters:
                 raise InputError(f"{item.id} is bad")
             if item.id not in wanted:
                 continue
-            write_text(self.out / f"{item.id}.txt", f"{item.id} of {batch}, {self.flavour}")
-            yield Made(item, [f"{item.id}.txt"], {"length": 1})
+            write_text(self.out / f"{item.id}.txt", f"{item.id} of {batch}, {self.flavour}{self.hand}")
+            problems = [InputError(f"{item.id} lacks a serif")] if item.id == self.warned else []
+            yield Made(item, [f"{item.id}.txt"], {"length": 1}, problems)
             advance(1)
             self.kill_after -= 1
             if self.kill_after == 0:

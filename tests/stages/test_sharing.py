@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -143,6 +144,21 @@ def test_what_shards_had_to_skip_is_told_until_it_is_made(tmp_path: Path) -> Non
     assert look(tmp_path).failed == 0
 
 
+def test_the_last_shard_keeps_what_the_others_told(tmp_path: Path) -> None:
+    assert len(shard(Letters(tmp_path, WORD, warned="a"), 1, 2).problems) == 1
+    assert not shard(Letters(tmp_path, WORD), 2, 2).problems
+    assert {path.name for path in tmp_path.glob("failures*")} == {"failures.jsonl"}
+    assert [problem.what for problem in read_failures(tmp_path)] == ["a lacks a serif"]
+
+
+def test_what_is_made_again_on_another_device_takes_the_place_of_the_old_record(tmp_path: Path) -> None:
+    shard(Letters(tmp_path, WORD), 3, 3)
+    (tmp_path / "e.txt").unlink()
+    assert shard(Letters(tmp_path, WORD, hand=" by another hand"), 1, 2).made == 4
+    assert shard(Letters(tmp_path, WORD), 1, 2).made == 0
+    assert go(Letters(tmp_path, WORD)).summary.rows == [[WORD]]
+
+
 def test_an_output_lost_since_is_made_again_by_its_shard_alone(tmp_path: Path, whole: dict[str, bytes]) -> None:
     folder = tmp_path / "whole"
     (folder / "c.txt").unlink()
@@ -180,6 +196,7 @@ class Trained(Letters):
     def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None:
         if groups and not (self.out / "trained").exists():
             self.trainings.append("once")
+            time.sleep(0.2)
             advance(10)
             (self.out / "trained").touch()
 
