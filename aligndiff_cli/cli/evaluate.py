@@ -110,6 +110,7 @@ def command(
     epochs: gfss_flags.Epochs = None,
     base_batch: gfss_flags.BaseBatch = None,
     base_rate: gfss_flags.BaseRate = None,
+    data_parallel: gfss_flags.DataParallel = False,
     output_stride: gfss_flags.OutputStride = None,
     segmenter: flags.SegmenterName = None,
     segmenter_weights: flags.SegmenterWeights = None,
@@ -191,7 +192,7 @@ def command(
                     folds=gfss_flags.parse_folds(fold),
                     runs=runs,
                     step_classes=classes_per_step or None,
-                    base_stage=base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop),
+                    base_stage=base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop, data_parallel),
                     novel={
                         "iterations": iterations,
                         "batch": batch,

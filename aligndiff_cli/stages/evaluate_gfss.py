@@ -107,6 +107,7 @@ class GfssStage:
         self.options = options
         self.out = options.out
         self.notes: Sequence[str] = () if options.base_stage.backbone else (BUNDLED_NOTE,)
+        self.together = options.base_stage.workers > 1
         self._folds: dict[str, Fold] = {}
         self._runs: dict[str, Run] = {}
         self._trained: dict[str, tuple[DeepLab, Any]] = {}
@@ -187,8 +188,12 @@ class GfssStage:
 
     def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None:
         """Train the models of the base classes."""
-        for fold in self._folds_of(groups):
-            fold.model.train(advance)
+        wanted = {fold.name for fold in self._folds_of(groups)}
+        for name, fold in self._folds.items():
+            if self.together:  # all workers come here, whatever is left to each, and the first decides
+                fold.model.train_together(name in wanted, advance)
+            elif name in wanted:
+                fold.model.train(advance)
 
     def _folds_of(self, groups: Sequence[Sequence[Item]]) -> list[Fold]:
         return list({(fold := self._runs[item.id].fold).name: fold for group in groups for item in group}.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any
 
 from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.run_file import RunFile, write_run
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, UsageError
 from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.parallel import ALONE, Ranks, join_ranks
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab, check_stride
 from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE, build_deeplab
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss_data import Rows, Scenes
 from aligndiff_cli.stages.runner import check_same_run, options_dict
+from aligndiff_cli.stages.team import launcher_place
 
 COMMAND = "evaluate (base stage)"
 
@@ -28,16 +31,19 @@ class BaseChoice:
 
     Attributes:
         backbone: folder or hub id of a ResNet; None for the bundled one.
+        workers: of a launcher, that train together; the weights depend on their number.
     """
 
     backbone: str | None
     architecture: Architecture
     settings: BaseSettings
+    workers: int = 1
 
     def options(self) -> dict[str, Any]:
         """Plain data for a run file."""
         architecture, settings = options_dict(self.architecture, without=()), options_dict(self.settings, without=())
-        return {"backbone": self.backbone or "bundled", **architecture, **settings}
+        together = {"data-parallel workers": self.workers} if self.workers > 1 else {}
+        return {"backbone": self.backbone or "bundled", **architecture, **settings, **together}
 
 
 @dataclass(frozen=True)
@@ -96,16 +102,28 @@ class BaseModel:
             write_run(self.folder, self.run)
             self._load(lambda units: advance(units, "training on the base classes"))
 
+    def train_together(self, wanted: bool, advance: Callable[..., None]) -> None:
+        """As `train`, in all of a launcher's workers at once; the first decides whether it is ``wanted``."""
+        ranks = join_ranks(pick_device(self.device))
+        wanted = ranks.rank == 0 and wanted and self.steps > 0
+        with one_at_a_time(self.folder, lambda: None) if wanted else nullcontext():
+            if wanted:
+                self.check()
+                write_run(self.folder, self.run)
+            if ranks.agree(wanted and self.steps > 0):
+                tell = advance if ranks.rank == 0 else lambda units, note: None
+                self._load(lambda units: tell(units, "training on the base classes"), ranks)
+
     def load(self) -> DeepLab:
         """The trained model, in eval mode."""
         return self._load(lambda units: None).eval()
 
-    def _load(self, advance: Callable[[int], None]) -> DeepLab:
+    def _load(self, advance: Callable[[int], None], ranks: Ranks = ALONE) -> DeepLab:
         device = pick_device(self.device)
         model = build_deeplab(
             self.choice.backbone, self.choice.architecture, 1 + len(self.rows.base), device, self.seed
         )
-        train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance)
+        train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance, ranks)
         return model
 
 
@@ -116,11 +134,15 @@ def base_choice(
     batch: int | None,
     rate: float | None,
     crop: int | None,
+    together: bool = False,
 ) -> BaseChoice:
     """How the base stage is done: the paper's settings, or small ones for the bundled backbone; what is given wins.
 
+    Args:
+        together: all of the launcher's workers train it at once.
+
     Raises:
-        UsageError: an output stride other than 8, 16 or 32.
+        UsageError: an output stride other than 8, 16 or 32, or fewer pictures in a batch than workers.
     """
     architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
     if output_stride is not None:
@@ -134,6 +156,10 @@ def base_choice(
         "learning_rate": rate,
         "crop": None if crop is None else (crop, crop),
     }
-    return BaseChoice(
-        backbone, architecture, replace(settings, **{name: value for name, value in given.items() if value is not None})
-    )
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    workers = launcher_place()[1] if together else 1
+    if workers > settings.batch:
+        raise UsageError(
+            f"{workers} workers cannot share batches of {settings.batch}", remedy="Raise --base-batch, or use fewer"
+        )
+    return BaseChoice(backbone, architecture, settings, workers)

@@ -125,6 +125,8 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
 class MaskStage:
     """synth/ (+ support/) -> masks/masks/<class>/<id>.png."""
 
+    together = False
+
     def __init__(self, options: MaskOptions) -> None:
         self.options = options
         self.out = options.out

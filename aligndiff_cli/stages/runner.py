@@ -124,12 +124,15 @@ def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
 
 
 def prepare(stage: Stage, groups: Sequence[Sequence[Item]], team: Team, shown: Progress) -> None:
-    """Announce the work, and do what comes before the groups: in the leader first, so that the others find it done."""
+    """Announce the work, and do what comes before the groups, in the leader first or in all together."""
     before = stage.preparation(groups) if isinstance(stage, Prepares) else 0
     shown.start(before + sum(stage.units(group) for group in groups), stage.unit)
     if isinstance(stage, Prepares):
         prepares = stage
-        team.in_turn(lambda: prepares.prepare(groups, shown.advance))
+        if stage.together:
+            stage.prepare(groups, shown.advance)
+        else:
+            team.in_turn(lambda: prepares.prepare(groups, shown.advance))
 
 
 def _run_group(

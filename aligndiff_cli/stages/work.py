@@ -85,9 +85,14 @@ class Stage(Protocol):
 class Prepares(Protocol):
     """A stage that has something to train, once, before its groups.
 
-    Attributes are of the groups still to be made: ``preparation`` says how many units that takes, and ``prepare``
+    Both methods are given the groups still to be made. ``preparation`` says how many units it takes, and ``prepare``
     advances by as many, even where another process turns out to have done it meanwhile.
+
+    Attributes:
+        together: all of a launcher's workers prepare at once; else the first does, and the others find it done.
     """
+
+    together: bool
 
     def preparation(self, groups: Sequence[Sequence[Item]]) -> int: ...
     def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None: ...

@@ -67,10 +67,23 @@ def test_two_workers_of_a_launcher_make_the_bytes_of_one(world: World, run: Run)
     assert told.count("Results:") == len(chain(world, "two")), "the first worker speaks for both"
 
 
+def test_data_parallel_training_is_asked_for_recorded_and_repeatable(world: World, run: Run) -> None:
+    voc.write_split(world / "base", "val", ["base0", "base1"])
+    runs = [[*chain(world, tree)["gfss"], "--data-parallel"] for tree in ("first", "second")]
+    told, _ = torchrun(world, 2, runs).communicate(timeout=PATIENCE)
+    assert told.count("Results:") == 2, told
+    assert tree_bytes(world / "first") == tree_bytes(world / "second")
+    assert "data-parallel workers: 2" in (world / "first/gfss/base-model/run.yaml").read_text()
+    assert "data-parallel workers" in run(*runs[0], code=1).output, "another number of workers is another training"
+    run(*chain(world, "alone")["gfss"])
+    weights = [(world / tree / "gfss/base-model/model.safetensors").read_bytes() for tree in ("first", "alone")]
+    assert weights[0] != weights[1]
+
+
 def test_a_killed_worker_leaves_the_work_of_all_to_any_other_number(world: World, run: Run) -> None:
     (bank, synth) = (commands(world, "killed")[stage] for stage in STAGES[:2])
     run(*bank)
-    more = [*synth, "--per-class", 24]
+    more = [*synth, "--per-class", 12]
     process = torchrun(world, 2, [more])
     folder = world / "killed" / "synth"
     wait_for_record(folder / "manifest.2-of-2.jsonl", process)
@@ -94,7 +107,7 @@ def test_shards_run_at_once_and_a_killed_one_is_told_and_made_up_for(world: Worl
     (bank, synth) = (commands(world, "shards")[stage] for stage in STAGES[:2])
     run(*bank)
     folder = world / "shards" / "synth"
-    more = [*map(str, synth), "--per-class", "24"]
+    more = [*map(str, synth), "--per-class", "12"]
     program = [sys.executable, "-m", "aligndiff_cli.cli.main", *more, "--shard"]
     killed, other = start([*program, "1/2"]), start([*program, "2/2"])
     wait_for_record(folder / "manifest.1-of-2.jsonl", killed)
@@ -102,7 +115,7 @@ def test_shards_run_at_once_and_a_killed_one_is_told_and_made_up_for(world: Worl
     told, _ = other.communicate(timeout=PATIENCE)
     assert killed.wait() == -signal.SIGKILL
     assert other.returncode == 0, told
-    assert "2/2    24" in told
+    assert "2/2    12" in told
     assert "without --shard" in " ".join(told.split())
     assert "coarse mask covers" in run(*more).output
     resumed = tree_bytes(folder)
@@ -113,7 +126,7 @@ def test_shards_run_at_once_and_a_killed_one_is_told_and_made_up_for(world: Worl
 def test_an_interrupt_reaches_the_workers_and_their_work_is_kept(world: World, run: Run) -> None:
     (bank, synth) = (commands(world, "stopped")[stage] for stage in STAGES[:2])
     run(*bank)
-    more = [*synth, "--per-class", 24]
+    more = [*synth, "--per-class", 12]
     process = torchrun(world, 2, [more])
     folder = world / "stopped" / "synth"
     wait_for_record(folder / "manifest.2-of-2.jsonl", process)
@@ -122,4 +135,4 @@ def test_an_interrupt_reaches_the_workers_and_their_work_is_kept(world: World, r
     assert process.returncode != 0
     assert told.count("Interrupted.") == 1
     kept = sum(path.read_bytes().count(b"\n") for path in folder.glob("manifest*.jsonl"))
-    assert f"{48 - kept} made, {kept} already there" in run(*more).output
+    assert f"{24 - kept} made, {kept} already there" in run(*more).output

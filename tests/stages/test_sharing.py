@@ -189,6 +189,7 @@ class Trained(Letters):
     """Letters that need a file made once, before any batch."""
 
     trainings: list[str] = field(default_factory=list)
+    together: bool = False
 
     def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
         return 0 if (self.out / "trained").exists() or not groups else 10
