@@ -143,8 +143,8 @@ class Launched(Team):
     def _wait_for(self, keys: Sequence[str]) -> None:
         while not self._store.check(list(keys)):
             time.sleep(PAUSE)
-            if self._shown is not None:
-                self.advance(0)
+            self.advance(0)
+        self.advance(0)
 
 
 def join_team(shard: str | None) -> Team:
