@@ -59,7 +59,7 @@ def test_only_models_knows_diffusers_and_transformers(path: Path) -> None:
         assert not {name.split(".")[0] for name in imports(path)} & ONLY_IN_MODELS
 
 
-COMMANDS = ["", "prepare", "invert", "generate", "mask", "compose", "evaluate", "status"]
+COMMANDS = ["", "prepare", "invert", "generate", "mask", "compose", "evaluate", "export", "status"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -33,9 +33,7 @@ def command(
             help="Real pairs to paste as well; they count with the inverted ones (D.3).", rich_help_panel=FOLDERS
         ),
     ] = None,
-    output_format: Annotated[
-        str, typer.Option("--format", help="voc, or coco (instances JSON).", rich_help_panel=FOLDERS)
-    ] = "voc",
+    output_format: flags.Format = "voc",
     count: Annotated[
         int,
         typer.Option(callback=flags.at_least(1), help="Scenes; a later run may ask for more.", rich_help_panel=METHOD),
@@ -69,6 +67,7 @@ def command(
         ),
     ] = 16,
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -102,4 +101,4 @@ def command(
             )
         )
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

@@ -118,6 +118,7 @@ def command(
     epochs: gfss_flags.Epochs = None,
     base_batch: gfss_flags.BaseBatch = None,
     base_rate: gfss_flags.BaseRate = None,
+    data_parallel: gfss_flags.DataParallel = False,
     output_stride: gfss_flags.OutputStride = None,
     segmenter: flags.SegmenterName = None,
     segmenter_weights: flags.SegmenterWeights = None,
@@ -125,6 +126,7 @@ def command(
     segmenter_size: flags.SegmenterSize = None,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -201,7 +203,7 @@ def command(
                     folds=gfss_flags.parse_folds(fold),
                     runs=runs,
                     step_classes=classes_per_step or None,
-                    base_stage=base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop),
+                    base_stage=base_choice(backbone, output_stride, epochs, base_batch, base_rate, crop, data_parallel),
                     novel={
                         "iterations": iterations,
                         "batch": batch,
@@ -219,4 +221,4 @@ def command(
             )
         raise UsageError(f"--protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

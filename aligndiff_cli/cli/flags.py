@@ -66,6 +66,25 @@ Force = Annotated[bool, typer.Option("--force", help="Make everything again, wha
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
 ]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="voc, coco (that and an instances JSON) or hf (Hugging Face's imagefolder, with a dataset card).",
+        rich_help_panel=FOLDERS,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Do one of N shares of the work (I from 1): the others run beside it or at another time, on one file "
+        "system, e.g. --shard $SLURM_ARRAY_TASK_ID/4 in a job array 1-4. The last to end makes tables and pictures. "
+        "Not needed under torchrun or accelerate launch.",
+        show_default="all of it",
+        rich_help_panel=RUN,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

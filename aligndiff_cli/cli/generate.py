@@ -104,6 +104,7 @@ def command(
     vae_tiling: flags.VaeTiling = None,
     compile: flags.Compile = False,
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -145,4 +146,4 @@ def command(
             )
         )
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

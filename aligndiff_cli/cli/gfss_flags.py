@@ -86,6 +86,15 @@ Memory = Annotated[int | None, _count("Base images kept for replay (paper: 500).
 Epochs = Annotated[int | None, _count("Base stage: passes over the base images (paper: 20).", TRAINING)]
 BaseBatch = Annotated[int | None, _count("Base stage: pictures per step (paper: 32).", TRAINING)]
 BaseRate = Annotated[float | None, _count("Base stage: learning rate (paper: 0.01).", TRAINING, least=0)]
+DataParallel = Annotated[
+    bool,
+    typer.Option(
+        "--data-parallel",
+        help="Base stage: a launcher's workers learn together, each from its part of every batch. The weights then "
+        "depend on their number.",
+        rich_help_panel=TRAINING,
+    ),
+]
 OutputStride = Annotated[int | None, _count("Pixels per feature position: 8, 16 (paper) or 32.", TRAINING)]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aligndiff_cli import __version__
-from aligndiff_cli.cli import compose, evaluate, generate, invert, mask, prepare, status
+from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
 
 OVERVIEW = """
 Turn a handful of image-mask pairs of a new class into hundreds that train segmentation models.
@@ -30,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prepare, invert, generate, mask, compose, evaluate, status):
+for command in (prepare, invert, generate, mask, compose, evaluate, export, status):
     app.command(name=command.NAME)(command.command)
 
 

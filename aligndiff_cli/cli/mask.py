@@ -146,6 +146,7 @@ def command(
     ] = 0.7,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
+    shard: flags.Shard = None,
     config: flags.Config = None,
     force: flags.Force = False,
     quiet: flags.Quiet = False,
@@ -192,4 +193,4 @@ def command(
             )
         )
 
-    run(stage, force=force, quiet=quiet)
+    run(stage, shard=shard, force=force, quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from aligndiff_cli.stages.runner import Outcome, Stage, Summary
 
 INTERRUPTED = 130
+PATIENCE = 5.0
+"""Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""
 INTERVAL = 15.0
 """Seconds between progress lines where there is no terminal to draw a bar on."""
 
@@ -35,11 +38,19 @@ def errors_reported() -> Iterator[None]:
     try:
         yield
     except AligndiffError as error:
+        if follows():
+            time.sleep(PATIENCE)  # once the first has told it and left, the launcher ends this process
         show_error(error)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        console.print("[yellow]Interrupted.[/] Finished work is kept; run the same command again to go on.")
+        if not follows():
+            console.print("[yellow]Interrupted.[/] Finished work is kept; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def follows() -> bool:
+    """Whether this is one of a launcher's workers, but not the first, which speaks for all."""
+    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
 
 
 def show_error(error: AligndiffError, label: str = "[bold red]Error[/]") -> None:
@@ -50,18 +61,21 @@ def show_error(error: AligndiffError, label: str = "[bold red]Error[/]") -> None
         console.print(f"      {escape(error.remedy)}")
 
 
-def run(make_stage: Callable[[], Stage], *, force: bool, quiet: bool) -> None:
-    """Run one stage from the command line and leave with its exit code."""
+def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quiet: bool) -> None:
+    """Run one stage, or a share of it, from the command line and leave with its exit code."""
+    quiet = quiet or follows()
     with errors_reported():
         from aligndiff_cli.stages.runner import run_stage
+        from aligndiff_cli.stages.team import join_team
 
         if not quiet:
             show_announcements()
+        team = join_team(shard)
         stage = make_stage()
         for note in () if quiet else stage.notes:
             console.print(f"[dim]{escape(note)}[/]")
         with bar(quiet) as progress:
-            outcome = run_stage(stage, progress, force=force)
+            outcome = run_stage(stage, progress, force=force, team=team)
         report(stage.out, outcome, quiet)
         if outcome.problems:
             raise typer.Exit(1)

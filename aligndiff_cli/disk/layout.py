@@ -13,7 +13,8 @@ Stage folders, in the order of the pipeline::
 ``fss``, ``query/`` is laid out like ``support/``.
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
-while something could not be made.
+while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
+``failures.<worker>.jsonl``. ``.lock`` is empty: it is what a run locks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from __future__ import annotations
 RUN = "run.yaml"
 MANIFEST = "manifest.jsonl"
 MANIFEST_GLOB = "manifest*.jsonl"
+WORKER_MANIFESTS = "manifest.*.jsonl"
 FAILURES = "failures.jsonl"
+FAILURES_GLOB = "failures*.jsonl"
+LOCK = ".lock"
 PICTURES = "pictures"
 
 SUPPORT, BASE, QUERY = "support", "base", "query"
@@ -36,3 +40,8 @@ OOD = "ood.txt"
 METRICS = "metrics.json"
 TABLE = "table.md"
 REPORT = "report.html"
+
+
+def of_worker(name: str, worker: str) -> str:
+    """The name a worker gives to its own part of a file: ``manifest.jsonl`` -> ``manifest.2-of-4.jsonl``."""
+    return name.replace(".jsonl", f".{worker}.jsonl") if worker else name

@@ -65,13 +65,13 @@ def contained(folder: Path, relative: str) -> Path:
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """All records of a stage folder by item id, from every worker's manifest; the last one of an id counts.
+    """All records of a stage folder by item id, from the manifest, then from every worker's; the last of an id counts.
 
     Raises:
         FolderError: a whole line is not a record, or an output's path leaves the folder.
     """
     records: dict[str, Record] = {}
-    for path in sorted(folder.glob(layout.MANIFEST_GLOB)):
+    for path in sorted(folder.glob(layout.MANIFEST_GLOB), key=lambda path: (path.name != layout.MANIFEST, path)):
         for number, line in _whole_lines(path):
             record = _parse(path, number, line)
             for output in record.outputs:
@@ -138,7 +138,7 @@ class ManifestWriter:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise FolderError(
-                "another run is writing to this folder", self.path.parent, "Wait for it, or choose another --out"
+                f"another run is writing to {self.path.name}", self.path.parent, "Wait for it, or choose another --out"
             ) from error
         except OSError:  # a file system without locks
             return
@@ -168,8 +168,25 @@ class ManifestWriter:
         self._file.close()
 
 
-def rewrite(path: Path, records: Iterable[Record]) -> None:
-    """Replace a manifest by these records, sorted by id: the same work gives the same bytes, however interrupted."""
-    with atomic_write(path) as file:
+def rewrite(folder: Path, records: Iterable[Record]) -> None:
+    """Leave one manifest with these records, sorted by id, and no worker's.
+
+    So the same work gives the same bytes, however interrupted and however shared.
+    """
+    with atomic_write(folder / layout.MANIFEST) as file:
         for record in sorted(records, key=lambda record: record.id):
             file.write(record.to_line().encode())
+    for path in folder.glob(layout.WORKER_MANIFESTS):
+        path.unlink()
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a run has this manifest open for writing."""
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -11,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk import coco, layout, voc
-from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk import layout, voc
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_mask, write_png
 from aligndiff_cli.disk.manifest import Record
@@ -26,12 +24,15 @@ from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.report.sheets import scene_sheet
 from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.formats import make_format, opening
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import TEXT, read_samples
 
-FORMATS = ("voc", "coco")
-INSTANCES = "annotations/instances_train.json"
-PARTS = "annotations/scenes"
+ABOUT = (
+    "Synthetic objects of new classes, made by a text-to-image model from a few real image-mask pairs, pasted onto "
+    "labelled scenes with `aligndiff compose` (AlignDiff). The label maps follow from the masks of the objects and the "
+    "labels of the scenes."
+)
 SHOWN = 12
 """Scenes on the contact sheet."""
 
@@ -85,14 +86,13 @@ class ComposeStage:
     notes: Sequence[str] = ()
 
     def __init__(self, options: ComposeOptions) -> None:
-        if options.format not in FORMATS:
-            raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {options.format!r}")
         if not 0 < options.scale_low <= options.scale_high:
             raise UsageError(
                 f"expected 0 < --scale-low <= --scale-high, got {options.scale_low} and {options.scale_high}"
             )
         self.options = options
         self.out = options.out
+        self._format = make_format(options.format, options.out, options.min_area)
         self._base = voc.open_voc(options.base)
         self._problems: list[InputError] = []
 
@@ -251,48 +251,17 @@ class ComposeStage:
                 for o in item.parameters["objects"]
             ]
             scene = paste(image, labels, objects)
-            files, measured = self._write(item.id, scene.image, scene.labels, scene.visible, objects)
+            classes = [cutout.class_id for cutout, _ in objects]
+            instances = list(zip(classes, scene.visible, strict=True))
+            files, measured = self._format.write(item.id, scene.image, scene.labels, instances)
             yield Made(item, files, {**measured, "hidden": len(scene.hidden), "objects": len(objects)})
             advance(1, item.id)
 
-    def _write(
-        self,
-        stem: str,
-        image: np.ndarray,
-        labels: np.ndarray,
-        visible: Sequence[np.ndarray],
-        objects: Sequence[tuple[Cutout, Placement]],
-    ) -> tuple[list[str], dict[str, Any]]:
-        """Write one scene in the chosen format; what the COCO file needs of it goes into its record."""
-        picture, label_map = voc.write_item(self.out, stem, image, labels)
-        files = [path.relative_to(self.out).as_posix() for path in (picture, label_map)]
-        if self.options.format == "voc":
-            return files, {}
-        regions = [(cutout.class_id, mask) for (cutout, _), mask in zip(objects, visible, strict=True)]
-        found, dropped = coco.scene_annotations(labels, regions, self.options.min_area)
-        height, width = labels.shape
-        part = {"file_name": f"{stem}.jpg", "height": height, "width": width, "annotations": found}
-        files.append(f"{PARTS}/{stem}.json")
-        write_text(self.out / files[-1], json.dumps(part))
-        return files, {"instances": len(found), "dropped": dropped}
-
-    def _parts(self, stems: Sequence[str]) -> Iterator[coco.CocoScene]:
-        """What the COCO file is assembled from, one scene at a time."""
-        for stem in stems:
-            yield coco.CocoScene(**json.loads((self.out / PARTS / f"{stem}.json").read_text(encoding="utf-8")))
-
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Write the lists that make the folder a data set, and a contact sheet."""
-        stems = sorted(records)
-        voc.write_classes(self.out, self.class_names)
-        voc.write_split(self.out, "train", stems)
-        if self.options.format == "coco":
-            coco.write_coco(self.out / INSTANCES, lambda: self._parts(stems), self.class_names)
+        self._format.finish(records, self.class_names, ABOUT)
         path = self.out / layout.PICTURES / "scenes.png"
-        shown = [
-            (read_image(self.out / voc.PICTURES / f"{s}.jpg"), voc.read_label_map(self.out / voc.LABELS / f"{s}.png"))
-            for s in stems[:SHOWN]
-        ]
+        shown = [self._format.read(stem) for stem in sorted(records)[:SHOWN]]
         write_png(path, scene_sheet(shown, self.class_names))
         used: dict[str, int] = {}
         for record in records.values():
@@ -307,5 +276,5 @@ class ComposeStage:
         if self.options.format == "coco":
             dropped = sum(record.measured["dropped"] for record in records.values())
             rows.append([f"dropped, under {self.options.min_area} pixels", "", "", str(dropped)])
-        following = f"train on {self.out} (VOC layout), or: aligndiff evaluate --help"
+        following = f"{opening(self.options.format, self.out)}, or: aligndiff evaluate --help"
         return Summary(["class", "inverted or real", "plain", "pasted"], rows, [path], following)

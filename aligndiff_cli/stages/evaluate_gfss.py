@@ -108,6 +108,7 @@ class GfssStage:
         self.options = options
         self.out = options.out
         self.notes: Sequence[str] = () if options.base_stage.backbone else (BUNDLED_NOTE,)
+        self.together = options.base_stage.workers > 1
         self._folds: dict[str, Fold] = {}
         self._runs: dict[str, Run] = {}
         self._trained: dict[str, tuple[DeepLab, Any]] = {}
@@ -176,14 +177,28 @@ class GfssStage:
         model.check()
         return Fold(name, rows, base, query, data.scenes_digest(query_folder, query.stems), model)
 
+    def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
+        """Steps of the base training of the folds concerned."""
+        return sum(fold.model.steps for fold in self._folds_of(groups))
+
+    def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None:
+        """Train the models of the base classes."""
+        wanted = {fold.name for fold in self._folds_of(groups)}
+        for name, fold in self._folds.items():
+            if self.together:  # all workers come here, whatever is left to each, and the first decides
+                fold.model.train_together(name in wanted, advance)
+            elif name in wanted:
+                fold.model.train(advance)
+
+    def _folds_of(self, groups: Sequence[Sequence[Item]]) -> list[Fold]:
+        return list({(fold := self._runs[item.id].fold).name: fold for group in groups for item in group}.values())
+
     def units(self, group: Sequence[Item]) -> int:
-        """Optimization steps and query images; the base training counts for the first run of its fold."""
+        """Optimization steps and query images."""
         total = 0
         for item in group:
-            run = self._runs[item.id]
-            steps = len(self._groups(run.fold))
-            total += steps * (self.settings.iterations + len(run.fold.query.images))
-            total += run.fold.model.steps if run.number == 0 else 0
+            fold = self._runs[item.id].fold
+            total += len(self._groups(fold)) * (self.settings.iterations + len(fold.query.images))
         return total
 
     def _groups(self, fold: Fold) -> list[list[int]]:
@@ -208,7 +223,7 @@ class GfssStage:
 
     def _evaluate(self, run: Run, advance: Callable[[int], None]) -> RunResult:
         fold, o = run.fold, self.options
-        trained, study = self._base(fold, advance)
+        trained, study = self._base(fold)
         seed = item_seed(o.seed, f"gfss/{fold.name}/{run.number}")
         folders = {class_words(cls): cls for cls in run.shots}
         novel = {}
@@ -235,11 +250,10 @@ class GfssStage:
         stems = {cls: [pair.stem for pair in pairs] for cls, pairs in run.shots.items()}
         return RunResult(fold.name, run.number, fold.rows.base, stems, steps)
 
-    def _base(self, fold: Fold, advance: Callable[[int], None]) -> tuple[DeepLab, Any]:
+    def _base(self, fold: Fold) -> tuple[DeepLab, Any]:
         """The base model and what the method wants to know of the base images, once per fold."""
         if fold.name not in self._trained:
-            before = fold.model.steps
-            model = fold.model.load(advance if before else lambda units: None)
+            model = fold.model.load()
             study = METHODS[self.options.method].study(model, fold.base.images, fold.base.shown)
             self._trained = {fold.name: (model, study)}  # one fold at a time is held
         return self._trained[fold.name]

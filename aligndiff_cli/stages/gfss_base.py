@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.run_file import RunFile, write_run
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, UsageError
 from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.parallel import ALONE, Ranks, join_ranks
 from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
@@ -19,6 +22,7 @@ from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE,
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss_data import Rows, Scenes
 from aligndiff_cli.stages.runner import check_same_run, options_dict
+from aligndiff_cli.stages.team import launcher_place
 
 COMMAND = "evaluate (base stage)"
 
@@ -29,15 +33,19 @@ class BaseChoice:
 
     Attributes:
         backbone: folder or hub id of a ResNet; None for the bundled one.
+        workers: of a launcher, that train together; the weights depend on their number.
     """
 
     backbone: str | None
     architecture: Architecture
     settings: BaseSettings
+    workers: int = 1
 
     def options(self) -> dict[str, Any]:
         """Plain data for a run file."""
-        return {**options_dict(self.architecture, without=()), **options_dict(self.settings, without=())}
+        architecture, settings = options_dict(self.architecture, without=()), options_dict(self.settings, without=())
+        together = {"data-parallel workers": self.workers} if self.workers > 1 else {}
+        return {**architecture, **settings, **together}
 
     @cached_property
     def models(self) -> dict[str, dict[str, str]]:
@@ -93,15 +101,42 @@ class BaseModel:
             return 0
         return self.choice.settings.steps(len(self.scenes.images))
 
-    def load(self, advance: Callable[[int], None]) -> DeepLab:
-        """Train it, go on with its training, or read its weights; in eval mode."""
-        write_run(self.folder, self.run)
+    def train(self, advance: Callable[..., None]) -> None:
+        """Train it or go on with its training, unless that is done; wait while another process trains it.
+
+        Raises:
+            FolderError: the folder holds a model trained otherwise.
+        """
+        if not self.steps:
+            return
+        with one_at_a_time(self.folder, lambda: advance(0, "another process is training on the base classes")):
+            self.check()
+            write_run(self.folder, self.run)
+            self._load(lambda units: advance(units, "training on the base classes"))
+
+    def train_together(self, wanted: bool, advance: Callable[..., None]) -> None:
+        """As `train`, in all of a launcher's workers at once; the first decides whether it is ``wanted``."""
+        ranks = join_ranks(pick_device(self.device))
+        wanted = ranks.rank == 0 and wanted and self.steps > 0
+        with one_at_a_time(self.folder, lambda: None) if wanted else nullcontext():
+            if wanted:
+                self.check()
+                write_run(self.folder, self.run)
+            if ranks.agree(wanted and self.steps > 0):
+                tell = advance if ranks.rank == 0 else lambda units, note: None
+                self._load(lambda units: tell(units, "training on the base classes"), ranks)
+
+    def load(self) -> DeepLab:
+        """The trained model, in eval mode."""
+        return self._load(lambda units: None).eval()
+
+    def _load(self, advance: Callable[[int], None], ranks: Ranks = ALONE) -> DeepLab:
         device = pick_device(self.device)
         model = build_deeplab(
             self.choice.backbone, self.choice.architecture, 1 + len(self.rows.base), device, self.seed
         )
-        train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance)
-        return model.eval()
+        train_base(model, self.scenes.images, self.choice.settings, self.seed, self.folder, advance, ranks)
+        return model
 
 
 def base_choice(
@@ -111,11 +146,15 @@ def base_choice(
     batch: int | None,
     rate: float | None,
     crop: int | None,
+    together: bool = False,
 ) -> BaseChoice:
     """How the base stage is done: the paper's settings, or small ones for the bundled backbone; what is given wins.
 
+    Args:
+        together: all of the launcher's workers train it at once.
+
     Raises:
-        UsageError: an output stride other than 8, 16 or 32.
+        UsageError: an output stride other than 8, 16 or 32, or fewer pictures in a batch than workers.
     """
     architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
     if output_stride is not None:
@@ -129,6 +168,10 @@ def base_choice(
         "learning_rate": rate,
         "crop": None if crop is None else (crop, crop),
     }
-    return BaseChoice(
-        backbone, architecture, replace(settings, **{name: value for name, value in given.items() if value is not None})
-    )
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    workers = launcher_place()[1] if together else 1
+    if workers > settings.batch:
+        raise UsageError(
+            f"{workers} workers cannot share batches of {settings.batch}", remedy="Raise --base-batch, or use fewer"
+        )
+    return BaseChoice(backbone, architecture, settings, workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk import layout, voc
+from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
@@ -63,7 +65,6 @@ class GroundingRefiner(PerImage):
         self._device = device
         self._seed = seed
         self._objects: list[tuple[str, int]] = []
-        self._segmenter: GroundingSegmenter | None = None
         if base is None and not is_trained(folder):
             raise FolderError(
                 "holds no trained grounding module",
@@ -75,6 +76,11 @@ class GroundingRefiner(PerImage):
     def model(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
         return load_diffusion(model_folder(self._source), device=self._device)
+
+    @cached_property
+    def segmenter(self) -> GroundingSegmenter:
+        """The trained module at work."""
+        return GroundingSegmenter(self.model, load_grounding(self._folder, self.model))
 
     @cached_property
     def trained_on(self) -> RunFile:
@@ -117,31 +123,28 @@ class GroundingRefiner(PerImage):
         """Training steps."""
         return 0 if is_trained(self._folder) else self._settings.steps
 
+    def prepare(self, advance: Advance) -> None:
+        """Train the module, or wait until another process has."""
+        if is_trained(self._folder):
+            return
+        note = "training the grounding module"
+        with one_at_a_time(self._folder, lambda: advance(0, f"another process is {note}")):
+            if is_trained(self._folder):
+                advance(self._settings.steps, note)
+            else:
+                self._train(lambda steps: advance(steps, note))
+
     def refine(self, group: ClassImages, advance: Advance) -> Results:
-        segmenter = self._segmenter or self._make(advance)
         for index, image in enumerate(group.images):
-            mask = segmenter.predict(group.cls, [image])[0] >= ESTIMATE_PROBABILITY
+            mask = self.segmenter.predict(group.cls, [image])[0] >= ESTIMATE_PROBABILITY
             advance(1, group.cls)
             yield index, Refined(mask, iou(mask, group.coarse[index]), bool(mask.any()), 1)
 
-    def _make(self, advance: Advance) -> GroundingSegmenter:
-        """Train the module or load it."""
-        if is_trained(self._folder):
-            net = load_grounding(self._folder, self.model)
-        else:
-            assert self._base is not None
-            write_run(self._folder, self.trained_on)
-            net = train_grounding(
-                self.model,
-                self._base.classes or [],
-                self._draw,
-                self._settings,
-                self._seed,
-                self._folder,
-                lambda steps: advance(steps, "training the grounding module"),
-            )
-        self._segmenter = GroundingSegmenter(self.model, net)
-        return self._segmenter
+    def _train(self, advance: Callable[[int], None]) -> None:
+        assert self._base is not None
+        write_run(self._folder, self.trained_on)
+        names = self._base.classes or []
+        train_grounding(self.model, names, self._draw, self._settings, self._seed, self._folder, advance)
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         assert self._base is not None

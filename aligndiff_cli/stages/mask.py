@@ -131,6 +131,8 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
 class MaskStage:
     """synth/ (+ support/) -> masks/masks/<class>/<id>.png."""
 
+    together = False
+
     def __init__(self, options: MaskOptions) -> None:
         self.options = options
         self.out = options.out
@@ -142,7 +144,6 @@ class MaskStage:
         self.sharpener = Sharpener(asked_sam, options.sharpen_iou, options.device) if asked_sam else None
         self.unit = self.refiner.unit
         self.notes = self.refiner.notes
-        self._preparation = 0
 
     def describe(self) -> RunFile:
         """How this run will refine its masks."""
@@ -171,7 +172,6 @@ class MaskStage:
         if not records:
             raise FolderError("holds no image", self.options.images, "Run `aligndiff generate` to its end first")
         problems = self.refiner.check()
-        self._preparation = self.refiner.preparation()
         groups = []
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
@@ -193,10 +193,18 @@ class MaskStage:
             kind: contained(self.options.images, f"{kind}/{item_id}.png") for kind in (layout.IMAGES, layout.COARSE)
         }
 
+    def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
+        """Those of the refiner, if there is anything to refine."""
+        return self.refiner.preparation() if groups else 0
+
+    def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None:
+        """Train what the refiner needs, if there is anything to refine."""
+        if groups:
+            self.refiner.prepare(advance)
+
     def units(self, group: Sequence[Item]) -> int:
-        """Those of the class; whatever has to be prepared is done with the first class, and counted with it."""
-        preparation, self._preparation = self._preparation, 0
-        return preparation + self.refiner.units(len(group))
+        """Those of the class."""
+        return self.refiner.units(len(group))
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Refine the masks of one class."""

@@ -13,10 +13,12 @@ from aligndiff_cli.datasets.folds import coco_novel, pascal_novel
 from aligndiff_cli.datasets.fss import prepare_fss
 from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, write_fold
+from aligndiff_cli.disk.failures import write_failures
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError
 from aligndiff_cli.stages.common import versions
-from aligndiff_cli.stages.runner import Progress, check_same_run, options_dict, write_failures
+from aligndiff_cli.stages.runner import check_same_run, options_dict
+from aligndiff_cli.stages.team import Progress
 
 CACHE = Path("~/.cache/aligndiff/icons")
 LABEL_MAPS = "label_maps"

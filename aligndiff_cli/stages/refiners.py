@@ -86,6 +86,10 @@ class Refiner(Protocol):
         """Units of work before the first class."""
         ...
 
+    def prepare(self, advance: Advance) -> None:
+        """Do that work, unless it is done; ``advance`` is told of all its units, even where another process did it."""
+        ...
+
     def units(self, images: int) -> int:
         """Units of work for a class of so many images."""
         ...
@@ -95,7 +99,7 @@ class Refiner(Protocol):
 
         Args:
             group: one class.
-            advance: called with units of work done, of preparation and class, and a note.
+            advance: called with units of work done and a note.
         """
         ...
 
@@ -114,6 +118,9 @@ class PerImage:
 
     def preparation(self) -> int:
         return 0
+
+    def prepare(self, advance: Advance) -> None:
+        pass
 
     def units(self, images: int) -> int:
         return images
@@ -196,6 +203,9 @@ class ConsensusRefiner:
 
     def preparation(self) -> int:
         return 0
+
+    def prepare(self, advance: Advance) -> None:
+        pass
 
     def units(self, images: int) -> int:
         return images

@@ -9,93 +9,30 @@ in the batch.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite
 from aligndiff_cli.disk.run_file import RunFile, read_run, write_run
-from aligndiff_cli.errors import AligndiffError, FolderError, InputError
+from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError
+from aligndiff_cli.stages.sharing import (
+    enter,
+    pack,
+    present_records,
+    put_in_order,
+    shares,
+    unpack,
+    worker_manifest,
+)
+from aligndiff_cli.stages.team import Progress, Team
+from aligndiff_cli.stages.work import Item, Made, Plan, Prepares, Stage, Summary
 
-
-@dataclass(frozen=True)
-class Item:
-    """One thing to make.
-
-    Attributes:
-        id: unique in its stage folder; everything random about the item follows from (run seed, id).
-        cls: class name, or "".
-        inputs: name -> digest of everything the item is made from.
-        parameters: what was decided in planning and is worth a line in the record.
-    """
-
-    id: str
-    cls: str
-    inputs: Mapping[str, str]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a stage made for one item.
-
-    Attributes:
-        files: already written, relative to the folder.
-        measured: figures taken on the way.
-        problems: inputs of the item that had to be left out.
-    """
-
-    item: Item
-    files: Sequence[str]
-    measured: Mapping[str, Any] = field(default_factory=dict)
-    problems: Sequence[InputError] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All there is to do, in fixed groups, and the inputs that cannot be used."""
-
-    groups: Sequence[Sequence[Item]]
-    problems: Sequence[InputError] = ()
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the user is told at the end: a short table, where to look, what to run next."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    pictures: Sequence[Path] = ()
-    next_command: str = ""
-
-
-class Progress(Protocol):
-    """Where a stage reports how far it is; the units are its own (images, optimization steps)."""
-
-    def start(self, total: int, unit: str) -> None: ...
-    def advance(self, units: int, note: str = "") -> None: ...
-
-
-class Stage(Protocol):
-    """What the runner needs of a stage; ``notes`` are lines the user should read before it starts.
-
-    ``run`` computes a whole group, but writes and yields only the items whose ids are ``wanted``: the others are done,
-    and their files are not touched.
-    """
-
-    out: Path
-    unit: str
-    notes: Sequence[str]
-
-    def describe(self) -> RunFile: ...
-    def plan(self) -> Plan: ...
-    def units(self, group: Sequence[Item]) -> int: ...
-    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]: ...
-    def finish(self, records: Mapping[str, Record]) -> Summary: ...
+__all__ = ["Item", "Made", "Outcome", "Plan", "Stage", "Summary", "check_same_run", "options_dict", "run_stage"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +40,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        made, kept: items made now, and found done.
+        made, kept: items made now, and found done, by all of a launcher's workers or by this shard.
         problems: what was skipped, each with its reason.
         stale: records of items that the present plan does not know.
         summary: the stage's own table.
@@ -116,71 +53,129 @@ class Outcome:
     summary: Summary
 
 
-def run_stage(stage: Stage, progress: Progress, *, force: bool = False) -> Outcome:
-    """Bring a stage folder up to date with its plan.
+@dataclass(frozen=True)
+class Pending:
+    """A group that is not all done: its place in the plan, and its items that are missing."""
+
+    index: int
+    group: Sequence[Item]
+    missing: Sequence[Item]
+
+
+def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Team | None = None) -> Outcome:
+    """Bring a stage folder up to date with its plan, or with this process's share of the plan.
 
     Args:
         stage: what to make, and where.
         progress: told of each unit of work.
         force: make everything again, whatever is there.
+        team: the workers that share the plan; None for this process alone.
 
     Raises:
-        FolderError: the folder was made with other options, or an item's inputs or outputs have changed since.
+        UsageError: one shard cannot force.
+        FolderError: the folder was made with other options, an item's inputs or outputs have changed since, or another
+            run is writing to it.
     """
+    team = team or Team()
+    if force and not team.whole:
+        raise UsageError("--force has no meaning for one shard", remedy="Remove the folder, or pass another --out")
     run = stage.describe()
     check_same_run(stage.out, run, force)
     plan = stage.plan()
-    if force:
-        forget(stage.out)
-    records = read_records(stage.out)
-    planned = {item.id for group in plan.groups for item in group}
-    pending = [
-        (group, missing)
-        for group in plan.groups
-        if (missing := [i for i in group if not is_done(stage.out, i, records)])
+    with Claim(stage.out) as claim:
+
+        def begin() -> list[Pending]:
+            first = enter(claim, team, force)
+            check_same_run(stage.out, run, force and team.leads)
+            if first:
+                put_in_order(stage.out, team.share, force)
+            if (force and team.leads) or read_run(stage.out) is None:
+                write_run(stage.out, run)
+            if team.share.name:
+                claim.together()
+            pending = pending_groups(stage.out, plan, team)
+            if first:
+                write_run(stage.out, run)  # only now: it may name other inputs, and these turn out to differ
+            return pending
+
+        pending = team.in_turn(begin)
+        with worker_manifest(stage.out, team.share) as manifest:
+            shown = team.progress(progress)
+            prepare(stage, [p.group for p in pending], team, shown)
+            made = 0
+            problems: list[AligndiffError] = []
+            for part in pending:
+                if team.share.has(part.index):
+                    done, failed = _run_group(stage, part, manifest, shown)
+                    made += done
+                    problems += failed
+        return end(stage, plan, claim, team, made, problems)
+
+
+def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
+    """What is left to do of this process's share; for a leader, of the whole plan."""
+    records = read_records(folder)
+    return [
+        Pending(index, group, missing)
+        for index, group in enumerate(plan.groups)
+        if (team.launched and team.leads) or team.share.has(index)
+        if (missing := [item for item in group if not is_done(folder, item, records)])
     ]
-    write_run(stage.out, run)
-    progress.start(sum(stage.units(group) for group, _ in pending), stage.unit)
-    problems: list[AligndiffError] = list(plan.problems)
-    made = 0
-    with ManifestWriter(stage.out) as manifest:
-        for group, missing in pending:
-            for item in missing:  # a record whose output is gone is no record any more
-                records.pop(item.id, None)
-            done, failed = _run_group(stage, group, {item.id for item in missing}, manifest, records, progress)
-            made += done
-            problems += failed
-        rewrite(stage.out / layout.MANIFEST, records.values())
-    write_failures(stage.out, problems)
-    kept = sum(item_id in records for item_id in planned) - made
-    current = {item_id: record for item_id, record in records.items() if item_id in planned}
-    return Outcome(made, kept, problems, sorted(records.keys() - planned), stage.finish(current))
+
+
+def prepare(stage: Stage, groups: Sequence[Sequence[Item]], team: Team, shown: Progress) -> None:
+    """Announce the work, and do what comes before the groups, in the leader first or in all together."""
+    before = stage.preparation(groups) if isinstance(stage, Prepares) else 0
+    shown.start(before + sum(stage.units(group) for group in groups), stage.unit)
+    if isinstance(stage, Prepares):
+        prepares = stage
+        if stage.together:
+            stage.prepare(groups, shown.advance)
+        else:
+            team.in_turn(lambda: prepares.prepare(groups, shown.advance))
 
 
 def _run_group(
-    stage: Stage,
-    group: Sequence[Item],
-    missing: set[str],
-    manifest: ManifestWriter,
-    records: dict[str, Record],
-    progress: Progress,
+    stage: Stage, part: Pending, manifest: ManifestWriter, shown: Progress
 ) -> tuple[int, list[AligndiffError]]:
     """Run one group and commit its missing items; a bad input ends the group, not the run."""
     done = 0
     problems: list[AligndiffError] = []
     try:
-        for result in stage.run(group, missing, progress.advance):
+        for result in stage.run(part.group, {item.id for item in part.missing}, shown.advance):
             problems += result.problems
-            record = to_record(stage.out, result)
-            manifest.commit(record)
-            records[record.id] = record
+            manifest.commit(to_record(stage.out, result))
             done += 1
     except InputError as error:
-        if len(group) > 1:
+        if len(part.group) > 1:
             what = f"{error.what} (so what is made together with it was not made)"
             error = InputError(what, error.where, error.remedy)
         problems.append(error)
     return done, problems
+
+
+def end(stage: Stage, plan: Plan, claim: Claim, team: Team, made: int, problems: Sequence[AligndiffError]) -> Outcome:
+    """Say how it went; the last of all workers brings the records together and lets the stage finish."""
+    if not team.leads:
+        claim.release()
+    told = [json.loads(text) for text in team.gather(json.dumps([made, pack(problems)]))]
+    if not told:
+        return Outcome(made, 0, [], [], Summary([], []))
+    made = sum(count for count, _ in told)
+    problems = [*plan.problems, *(problem for _, packed in told for problem in unpack(packed))]
+    last = claim.alone() and (claim.works or team.whole)
+    records = present_records(stage.out, plan)
+    planned = {item.id for group in plan.groups for item in group}
+    if not last or (not team.whole and planned - records.keys()):
+        write_failures(stage.out, problems, team.share.name)
+        own = {item.id for index, group in enumerate(plan.groups) if team.share.has(index) for item in group}
+        return Outcome(made, len(own & records.keys()) - made, problems, [], shares(plan, records, team.share))
+    others = () if team.whole else read_failures(stage.out)
+    rewrite(stage.out, records.values())
+    write_failures(stage.out, list({str(p): p for p in (*problems, *others)}.values()))
+    current = {item_id: record for item_id, record in records.items() if item_id in planned}
+    stale = sorted(records.keys() - planned)
+    return Outcome(made, len(current) - made, problems, stale, stage.finish(current))
 
 
 def to_record(folder: Path, made: Made) -> Record:
@@ -203,7 +198,8 @@ def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
         ("command", before.command, run.command),
         ("seed", before.seed, run.seed),
     ]
-    pairs += [(key, before.options.get(key), value) for key, value in run.options.items()]
+    names = [*run.options, *(name for name in before.options if name not in run.options)]
+    pairs += [(name, before.options.get(name), run.options.get(name)) for name in names]
     pairs += [
         (f"{name} fingerprint", before.models.get(name, {}).get("fingerprint"), model["fingerprint"])
         for name, model in run.models.items()
@@ -242,22 +238,6 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
                 "Keep it by using the folder as it is, or delete it or pass --force to make it again",
             )
     return True
-
-
-def forget(folder: Path) -> None:
-    """Drop all records, so that a forced run which is itself interrupted resumes as what it is: partly made."""
-    for path in folder.glob(layout.MANIFEST_GLOB):
-        path.unlink()
-
-
-def write_failures(folder: Path, problems: Sequence[AligndiffError]) -> None:
-    """Leave ``failures.jsonl`` if something failed, and none if nothing did."""
-    path = folder / layout.FAILURES
-    if not problems:
-        path.unlink(missing_ok=True)
-        return
-    lines = [{"what": p.what, "where": str(p.where or ""), "remedy": p.remedy or ""} for p in problems]
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:

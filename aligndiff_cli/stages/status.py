@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.failures import read_failures
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import RunFile, read_run
 from aligndiff_cli.errors import FolderError
@@ -54,9 +55,10 @@ def look(folder: Path) -> FolderState:
         missing += gone
         changed += other
         done += not gone and not other
-    failures = folder / layout.FAILURES
-    failed = len(failures.read_text(encoding="utf-8").splitlines()) if failures.exists() else 0
-    return FolderState(folder, run.command, done, missing, changed, failed, remarks(folder, run))
+    failed = len(read_failures(folder))
+    return FolderState(
+        folder, run.command, done, missing, changed, failed, [*unfinished(folder), *remarks(folder, run)]
+    )
 
 
 def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
@@ -65,6 +67,14 @@ def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
     gone = [name for name, path in paths.items() if not path.exists()]
     other = [name for name, path in paths.items() if name not in gone and file_digest(path) != record.outputs[name]]
     return gone, other
+
+
+def unfinished(folder: Path) -> list[str]:
+    """What is to be said of workers whose parts are not yet brought together."""
+    names = [path.name.split(".")[1] for path in sorted(folder.glob(layout.WORKER_MANIFESTS))]
+    if not names:
+        return []
+    return [f"shared by workers ({', '.join(names)}), not brought together: run the stage again, without --shard"]
 
 
 def remarks(folder: Path, run: RunFile) -> list[str]:

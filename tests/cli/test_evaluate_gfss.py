@@ -151,7 +151,7 @@ def test_a_base_model_is_trained_once_and_left_alone(
     model = tmp_path / "model"
     gfss("a", "--method", "gfs", base_model=model)
     before = tree_bytes(model)
-    assert set(before) == {"model.safetensors", "run.yaml"}
+    assert set(before) == {".lock", "model.safetensors", "run.yaml"}
 
     def never(*_: object) -> None:
         raise AssertionError("trained again")

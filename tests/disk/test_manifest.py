@@ -32,7 +32,7 @@ def test_a_torn_last_line_is_ignored_and_then_dropped(tmp_path: Path) -> None:
 
 
 def test_the_last_record_of_an_item_counts_and_all_workers_are_read(tmp_path: Path) -> None:
-    for name, item in (("manifest.0.jsonl", record("a", iou=0.1)), ("manifest.jsonl", record("a", iou=0.9))):
+    for name, item in (("manifest.1-of-2.jsonl", record("a", iou=0.9)), ("manifest.jsonl", record("a", iou=0.1))):
         with ManifestWriter(tmp_path, name) as manifest:
             manifest.commit(item)
     assert read_records(tmp_path)["a"].measured == {"iou": 0.9}
@@ -40,7 +40,7 @@ def test_the_last_record_of_an_item_counts_and_all_workers_are_read(tmp_path: Pa
 
 def test_rewriting_sorts_by_id(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
-    rewrite(path, [record("b"), record("a")])
+    rewrite(tmp_path, [record("b"), record("a")])
     assert path.read_text() == record("a").to_line() + record("b").to_line()
 
 

@@ -16,6 +16,20 @@ def test_auto_takes_the_first_that_is_there(monkeypatch: pytest.MonkeyPatch) -> 
         assert pick_device("auto") == torch.device(expected)
 
 
+@pytest.mark.parametrize(("rank", "expected"), [("0", "cuda:0"), ("5", "cuda:1"), (None, "cuda")])
+def test_a_launchers_processes_take_the_gpus_in_turn(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert pick_device("auto") == pick_device("cuda") == torch.device(expected)
+    assert pick_device("cuda:3") == torch.device("cuda:3")
+
+
 @pytest.mark.parametrize("name", ["cuda:97", "no-such-device"])
 def test_a_device_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}' is not available"):

@@ -2,83 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
-from aligndiff_cli.disk.run_file import RunFile
-from aligndiff_cli.errors import FolderError, InputError
-from aligndiff_cli.stages.runner import Item, Made, Outcome, Plan, Summary, run_stage
-
-
-class Killed(BaseException):
-    """Stands for a death in the middle of the work."""
-
-
-class Silent:
-    def __init__(self) -> None:
-        self.total = self.done = 0
-
-    def start(self, total: int, unit: str) -> None:
-        self.total = total
-
-    def advance(self, units: int, note: str = "") -> None:
-        self.done += units
-
-
-@dataclass
-class Letters:
-    """Writes the letters of a word, two to a batch; the text of an item depends on its batch."""
-
-    out: Path
-    word: str = "abcde"
-    flavour: str = "plain"
-    digest: str = "0"
-    bad: str = ""
-    kill_after: int = -1
-    unit: str = "letters"
-    notes: Sequence[str] = ()
-    batches: list[str] = field(default_factory=list)
-
-    def describe(self) -> RunFile:
-        return RunFile("letters", {"flavour": self.flavour}, 7)
-
-    def plan(self) -> Plan:
-        items = [Item(letter, "cls", {"word": self.digest}) for letter in self.word]
-        return Plan([items[i : i + 2] for i in range(0, len(items), 2)])
-
-    def units(self, group: Sequence[Item]) -> int:
-        return len(group)
-
-    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        batch = "".join(item.id for item in group)
-        self.batches.append(batch)
-        for item in group:
-            if item.id == self.bad:
-                raise InputError(f"{item.id} is bad")
-            if item.id not in wanted:
-                continue
-            write_text(self.out / f"{item.id}.txt", f"{item.id} of {batch}, {self.flavour}")
-            yield Made(item, [f"{item.id}.txt"], {"length": 1})
-            advance(1)
-            self.kill_after -= 1
-            if self.kill_after == 0:
-                raise Killed
-
-    def finish(self, records: Mapping[str, Record]) -> Summary:
-        return Summary(["letters"], [["".join(sorted(records))]])
-
-
-def go(stage: Letters, force: bool = False) -> Outcome:
-    return run_stage(stage, Silent(), force=force)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+from aligndiff_cli.disk.claim import Claim
+from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.disk.run_file import read_run
+from aligndiff_cli.errors import FolderError
+from aligndiff_cli.stages.runner import run_stage
+from tests.stages.letters import Killed, Letters, Silent, contents, go
 
 
 def test_a_run_makes_everything_and_a_second_one_nothing(tmp_path: Path) -> None:
@@ -126,13 +59,16 @@ def test_an_interrupted_forced_run_keeps_no_record_of_the_old_work(tmp_path: Pat
     with pytest.raises(Killed):
         go(Letters(tmp_path, flavour="mint", kill_after=1), force=True)
     assert go(Letters(tmp_path, flavour="mint")).made == 4
-    assert all(path.read_text().endswith("mint") for path in tmp_path.glob("*.txt"))
+    assert all(path.read_text().endswith("mint") for path in tmp_path.glob("?.txt"))
 
 
-def test_another_input_is_refused_by_name(tmp_path: Path) -> None:
-    go(Letters(tmp_path))
+def test_another_input_is_refused_by_name_and_leaves_the_run_file_alone(tmp_path: Path) -> None:
+    go(Letters(tmp_path, source="../one"))
     with pytest.raises(FolderError, match="a was made from another word"):
-        go(Letters(tmp_path, digest="1"))
+        go(Letters(tmp_path, digest="1", source="../other"))
+    run = read_run(tmp_path)
+    assert run is not None
+    assert run.inputs == {"source": "../one"}
 
 
 def test_a_missing_output_is_made_again_and_a_changed_one_is_not_overwritten(tmp_path: Path) -> None:
@@ -179,5 +115,7 @@ def test_an_item_whose_output_is_gone_and_cannot_be_made_again_has_no_record(tmp
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
-    with ManifestWriter(tmp_path), pytest.raises(FolderError, match="another run is writing"):
-        go(Letters(tmp_path))
+    with Claim(tmp_path) as claim:
+        assert claim.alone()
+        with pytest.raises(FolderError, match="another run is writing"):
+            go(Letters(tmp_path))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.models.parallel import ALONE, Ranks
 from aligndiff_cli.models.semantic.batches import Sample, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.training_state import REMEDY, Checkpoints, load_tensors
@@ -47,6 +49,7 @@ def train_base(
     seed: int,
     folder: Path,
     advance: Callable[[int], None],
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train, or go on with a training, or read the weights of one that is done; the model is changed in place.
 
@@ -54,6 +57,7 @@ def train_base(
         images: base images with labels as rows of the classifier, 255 where ignored; read when asked for.
         folder: holds state.safetensors while training, model.safetensors once it is done.
         advance: called with the number of steps taken.
+        ranks: the processes that train together; the first writes the files, and all have the same weights at the end.
 
     Raises:
         FolderError: what the folder holds is damaged or of another network.
@@ -75,16 +79,35 @@ def train_base(
     def draw(rng: np.random.Generator) -> Sample:
         return augment(rng, *images[int(rng.integers(len(images)))], settings.crop)
 
-    model.train()
-    for step, (pixels, labels) in enumerate(batches(draw, seed, "base", range(first, steps), settings.batch), first):
+    net = ranks.share(model.train())
+    drawn = batches(draw, seed, "base", range(first, steps), ranks.part(settings.batch))
+    for step, (pixels, labels) in enumerate(drawn, first):
         set_rate(optimizer, poly(step, steps))
-        loss = F.cross_entropy(model(pixels), labels.to(model.mean.device), ignore_index=IGNORE)
+        loss = batch_loss(net(pixels), labels.to(model.mean.device), ranks)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         advance(1)
-        checkpoints.step(step + 1)
-    checkpoints.finish()
+        if ranks.rank == 0:
+            checkpoints.step(step + 1)
+    if ranks.rank == 0:
+        checkpoints.finish()
+    ranks.wait()
+    if ranks.rank != 0:  # the running statistics of the last step are each process's own
+        model.load_state_dict(load_tensors(folder / WEIGHTS))
+
+
+def batch_loss(logits: Tensor, labels: Tensor, ranks: Ranks) -> Tensor:
+    """Mean cross-entropy over a batch's pixels; where several processes share it, a part that averages to that mean.
+
+    Args:
+        logits: (N, classes, H, W).
+        labels: int64 (N, H, W), 255 where ignored.
+    """
+    if ranks.count == 1:
+        return F.cross_entropy(logits, labels, ignore_index=IGNORE)
+    pixels = ranks.sum((labels != IGNORE).sum())
+    return F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum") * ranks.count / pixels
 
 
 def poly(step: int, steps: int) -> float:

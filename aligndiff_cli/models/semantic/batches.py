@@ -17,7 +17,7 @@ WORKERS = 4
 
 
 def batches(
-    make: Callable[[np.random.Generator], Sample], seed: int, name: str, steps: range, count: int
+    make: Callable[[np.random.Generator], Sample], seed: int, name: str, steps: range, count: int | range
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One batch per step, each of its samples drawn from its own seed, so that a resumed training sees the same ones.
 
@@ -26,11 +26,13 @@ def batches(
     Args:
         make: draws one sample; called from several threads.
         steps: numbers of the steps to be taken.
-        count: samples in a batch.
+        count: samples in a batch; a range for those of them that are wanted.
 
     Yields:
         images uint8 (N, 3, H, W) and labels int64 (N, H, W).
     """
+
+    indices = range(count) if isinstance(count, int) else count
 
     def one(step: int, index: int) -> Sample:
         return make(np.random.default_rng(item_seed(seed, f"{name}/{step}/{index}")))
@@ -40,7 +42,7 @@ def batches(
         for step in [*steps, None]:
             ready, waiting = waiting, None
             if step is not None:
-                waiting = [pool.submit(one, step, index) for index in range(count)]
+                waiting = [pool.submit(one, step, index) for index in indices]
             if ready is not None:
                 yield to_tensors([future.result() for future in ready])
 

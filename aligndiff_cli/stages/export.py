@@ -1,0 +1,133 @@
+"""Write synthetic images and their masks, uncomposed, as a data set in another program's form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import read_image, read_mask, write_png
+from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.mask_rules import IGNORE
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.method.prompts import class_words
+from aligndiff_cli.report.sheets import scene_sheet
+from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.formats import make_format, opening
+from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.stages.samples import Sample, read_samples
+
+SHOWN = 12
+"""Samples on the contact sheet."""
+ABOUT = (
+    "Pictures of single objects with their masks, both synthetic: a text-to-image model made them from a few real "
+    "image-mask pairs and from class names with `aligndiff` (AlignDiff)."
+)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `aligndiff export` was asked for."""
+
+    masks: Path
+    out: Path
+    format: str
+    min_area: int
+
+
+class ExportStage:
+    """masks/ -> a data set."""
+
+    unit = "images"
+    notes: Sequence[str] = ()
+
+    def __init__(self, options: ExportOptions) -> None:
+        self.options = options
+        self.out = options.out
+        self._format = make_format(options.format, options.out, options.min_area)
+
+    def describe(self) -> RunFile:
+        """What this run writes."""
+        o = self.options
+        options = {**options_dict(o, without=("masks", "out")), "classes": self.class_names}
+        return RunFile("export", options, 0, {"masks": relative_to_folder(o.masks, o.out)}, {}, versions())
+
+    @cached_property
+    def samples(self) -> dict[str, Sample]:
+        """Stem -> sample, of all that have a mask.
+
+        Raises:
+            FolderError: there is none, or two would have one name.
+        """
+        found: dict[str, Sample] = {}
+        for sample in read_samples(self.options.masks):
+            stem = sample.id.replace("/", "_")
+            if stem in found:
+                raise FolderError(
+                    f"{found[stem].id!r} and {sample.id!r} would both be called {stem!r}",
+                    self.options.masks,
+                    "Rename one of the classes",
+                )
+            if sample.measured["area"] > 0:
+                found[stem] = sample
+        if not found:
+            raise FolderError("every mask is empty, so there is nothing to export", self.options.masks)
+        return found
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Names of classes 1, 2, ..., in alphabetical order."""
+        names = sorted({class_words(sample.cls) for sample in self.samples.values()})
+        if len(names) >= IGNORE:
+            raise FolderError(f"expected at most 254 classes, got {len(names)}", self.options.masks)
+        return names
+
+    def plan(self) -> Plan:
+        """One item per sample."""
+        problems: list[InputError] = []
+        groups = []
+        for stem, sample in self.samples.items():
+            try:
+                digest = joint_digest({"image": file_digest(sample.image), "mask": file_digest(sample.mask)})
+            except InputError as error:
+                problems.append(error)
+            else:
+                groups.append([Item(stem, sample.cls, {sample.id: digest}, {"kind": sample.kind})])
+        return Plan(groups, problems)
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Images."""
+        return len(group)
+
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
+        """Write one image and its labels."""
+        for item in group:
+            sample = self.samples[item.id]
+            image, mask = read_image(sample.image), read_mask(sample.mask)
+            if image.shape[:2] != mask.shape:
+                raise InputError(f"expected a mask of shape {image.shape[:2]}, got {mask.shape}", sample.mask)
+            number = self.class_names.index(class_words(item.cls)) + 1
+            labels = mask.astype(np.uint8) * np.uint8(number)
+            files, measured = self._format.write(item.id, image, labels, [(number, mask)])
+            yield Made(item, files, measured)
+            advance(1, item.id)
+
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """Write the lists that make the folder a data set, and a contact sheet."""
+        self._format.finish(records, self.class_names, ABOUT)
+        path = self.out / layout.PICTURES / "samples.png"
+        stems = sorted(records)
+        shown = [self._format.read(stem) for stem in stems[:: max(1, len(stems) // SHOWN)][:SHOWN]]
+        write_png(path, scene_sheet(shown, self.class_names, "Samples"))
+        classes = [record.cls for record in records.values()]
+        rows = [[cls, str(classes.count(cls))] for cls in sorted(set(classes))]
+        if self.options.format == "coco":
+            dropped = sum(record.measured["dropped"] for record in records.values())
+            rows.append([f"dropped, under {self.options.min_area} pixels", str(dropped)])
+        return Summary(["class", "images"], rows, [path], opening(self.options.format, self.out))

@@ -1,0 +1,156 @@
+"""What leaves the house: masks alone and composed scenes, each opened by the readers of its form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aligndiff_cli.disk.images import read_image, read_mask, write_png
+from aligndiff_cli.disk.manifest import ManifestWriter, Record
+from aligndiff_cli.disk.run_file import RunFile, write_run
+from tests.cli.conftest import Run
+from tests.cli.test_chain import tree_bytes
+from tests.cli.world import NOVEL, World, shape
+
+Sets = tuple[list[str], Callable[[str], tuple[np.ndarray, np.ndarray]]]
+"""Stems, and a way to read the picture and the labels of one."""
+
+
+@pytest.fixture
+def masks(world: World) -> Path:
+    """synth/ and masks/ of 32 x 48 pixels, four samples of each class; the last mask of a class is empty."""
+    synth, folder, rng = world / "synth", world / "masks", np.random.default_rng(5)
+    write_run(synth, RunFile("generate", {}, 0))
+    write_run(folder, RunFile("mask", {}, 0, {"images": "../synth"}))
+    with ManifestWriter(synth) as images, ManifestWriter(folder) as refined:
+        for number, cls in enumerate(NOVEL):
+            for sample in range(4):
+                item_id = f"{cls}/text-{sample}"
+                image, mask = shape(rng, 32, 48, number)
+                mask &= sample < 3
+                write_png(synth / "images" / f"{item_id}.png", image)
+                write_png(folder / "masks" / f"{item_id}.png", mask.astype(np.uint8) * 255)
+                images.commit(Record(item_id, cls, {}, {}, {"kind": "text"}))
+                refined.commit(Record(item_id, cls, {}, {}, {}, {"area": float(mask.mean())}))
+    return folder
+
+
+def export(masks: Path, form: str) -> list[object]:
+    return ["export", "--masks", masks, "--format", form, "--out", masks.parent / form]
+
+
+def compose(world: World, masks: Path, form: str) -> list[object]:
+    command = ["compose", "--foregrounds", masks, "--base", world / "base", "--out", world / form, "--format", form]
+    return [*command, "--count", 6, "--memory", 3, "--min-area", 1]
+
+
+def open_voc(root: Path) -> Sets:
+    """As the readers of VOC's layout do: a list of stems, a photograph and a palette picture for each."""
+    stems = (root / "ImageSets/Segmentation/train.txt").read_text().split()
+
+    def read(stem: str) -> tuple[np.ndarray, np.ndarray]:
+        with Image.open(root / f"SegmentationClass/{stem}.png") as picture:
+            assert picture.mode == "P"
+            labels = np.asarray(picture)
+        return np.asarray(Image.open(root / f"JPEGImages/{stem}.jpg").convert("RGB")), labels
+
+    return stems, read
+
+
+def open_coco(root: Path) -> Sets:
+    """With pycocotools, by a picture's annotations, the later ones on top."""
+    found = pytest.importorskip("pycocotools.coco").COCO(str(root / "annotations/instances_train.json"))
+    images = {Path(image["file_name"]).stem: image for image in found.loadImgs(found.getImgIds())}
+
+    def read(stem: str) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.zeros((images[stem]["height"], images[stem]["width"]), np.uint8)
+        for annotation in found.loadAnns(found.getAnnIds(images[stem]["id"])):
+            labels[found.annToMask(annotation) > 0] = annotation["category_id"]
+        return np.asarray(Image.open(root / "JPEGImages" / images[stem]["file_name"]).convert("RGB")), labels
+
+    return list(images), read
+
+
+def open_hf(root: Path) -> Sets:
+    """With Hugging Face's own library."""
+    datasets = pytest.importorskip("datasets")
+    found = datasets.load_dataset(
+        "imagefolder", data_dir=str(root), split="train", cache_dir=str(root.parent / "cache")
+    )
+    names = json.loads((root / "id2label.json").read_text())
+    stems = [json.loads(line)["file_name"] for line in (root / "train/metadata.jsonl").read_text().splitlines()]
+    rows = {Path(name).stem: row for name, row in zip(stems, found, strict=True)}
+
+    def read(stem: str) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.asarray(rows[stem]["mask"])
+        shown = sorted(set(np.unique(labels).tolist()) - {0, 255})
+        assert rows[stem]["classes"] == [names[str(number)] for number in shown]
+        return np.asarray(rows[stem]["image"].convert("RGB")), labels
+
+    return list(rows), read
+
+
+OPEN = {"voc": open_voc, "coco": open_coco, "hf": open_hf}
+
+
+@pytest.mark.parametrize("form", OPEN)
+def test_masks_alone_are_opened_by_the_readers_of_each_form(world: World, run: Run, masks: Path, form: str) -> None:
+    assert "6 made" in run(*export(masks, form)).output
+    stems, read = OPEN[form](world / form)
+    assert sorted(stems) == [f"{cls}_text-{sample}" for cls in NOVEL for sample in range(3)]
+    for stem in stems:
+        cls, _, name = stem.rpartition("_")
+        image, labels = read(stem)
+        expected = read_mask(masks / "masks" / cls / f"{name}.png")
+        np.testing.assert_array_equal(labels, expected * (1 + NOVEL.index(cls)))
+        original = read_image(world / "synth" / "images" / cls / f"{name}.png")
+        assert np.abs(image.astype(int) - original).mean() < 6
+
+
+@pytest.mark.parametrize("form", OPEN)
+def test_scenes_are_opened_by_the_readers_of_each_form_with_the_same_labels(
+    world: World, run: Run, masks: Path, form: str
+) -> None:
+    run(*compose(world, masks, "voc"))
+    _, expected = open_voc(world / "voc")
+    if form != "voc":
+        run(*compose(world, masks, form))
+    stems, read = OPEN[form](world / form)
+    assert sorted(stems) == [f"scene-{number:06d}" for number in range(6)]
+    for stem in stems:
+        for ours, theirs in zip(read(stem), expected(stem), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_export_is_resumed_shared_and_the_same_every_time(world: World, run: Run, masks: Path) -> None:
+    run(*export(masks, "hf"))
+    before = tree_bytes(world / "hf")
+    assert "0 made, 6 already there" in run(*export(masks, "hf")).output
+    (world / "hf" / "train" / "masks" / "dog_text-1.png").unlink()
+    (world / "hf" / "README.md").unlink()
+    assert "1 made, 5 already there" in run(*export(masks, "hf")).output
+    assert tree_bytes(world / "hf") == before
+    for number in (2, 1):
+        run(*export(masks, "hf"), "--out", world / "set" / "hf", "--shard", f"{number}/2")
+    shared = tree_bytes(world / "set" / "hf")
+    assert {name: shared[name] for name in before if name != "run.yaml"} == {
+        name: data for name, data in before.items() if name != "run.yaml"
+    }
+
+
+def test_what_cannot_be_exported_is_said(world: World, run: Run, masks: Path) -> None:
+    assert "expected one of voc, coco, hf, got 'tfrecord'" in run(*export(masks, "tfrecord"), code=2).output
+    (masks.parent / "synth" / "images" / "dog" / "text-0.png").unlink()
+    output = " ".join(run(*export(masks, "voc"), code=1).output.split())
+    assert "text-0.png" in output
+    assert "5 made" in output
+    with ManifestWriter(masks) as manifest, ManifestWriter(world / "synth") as images:
+        images.commit(Record("bus/text-0", "bus", {}, {}, {"kind": "text"}))
+        manifest.commit(Record("bus/text-0", "bus", {}, {}, {}, {"area": 0.5}))
+    output = " ".join(run(*export(masks, "voc"), code=1).output.split())
+    assert "was made with classes = ['chess queen', 'dog'], now it is ['bus', 'chess queen', 'dog']" in output
