@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.utils import logging as hf_logging
 
@@ -26,7 +27,7 @@ def pretrained(network: type[PreTrainedModel], folder: Path, **settings: object)
     try:
         with quiet():
             net, about = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the weights cannot be read ({first_line(error)})",
             folder,

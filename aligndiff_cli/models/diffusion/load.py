@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.models.device import pick_device
@@ -31,6 +32,17 @@ _FAMILIES: dict[str, type[DiffusionModel]] = {
 }
 _SAMPLES, _SAMPLE_BYTES = 256, 4096
 _INDEX = "model_index.json"
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,  # transformers lets it pass, diffusers does not
+)
+"""What the libraries raise over a folder with damaged or missing files."""
 
 
 def load_diffusion(
@@ -64,7 +76,7 @@ def load_diffusion(
     try:
         defaults = read_defaults(folder, family.suggested(folder))
         pipeline = _pipeline(folder, precision, family)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
     model = family(

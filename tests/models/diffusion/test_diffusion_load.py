@@ -148,9 +148,10 @@ def test_an_incomplete_model_is_named(copy, broken) -> None:
         load_diffusion(copy, device="cpu")
 
 
-def test_truncated_weights(copy) -> None:
-    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"])
+def test_truncated_weights(copy, name) -> None:
+    path = copy / name
+    path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_diffusion(copy, device="cpu")
 

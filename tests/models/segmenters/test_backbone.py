@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,15 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
     del tensors["layernorm.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 weights, e\.g\. layernorm\.weight"):
+        load_features(folder)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "dinov2"])
+def test_weights_cut_short_are_said(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    folder = Path(shutil.copytree(folders[kind], tmp_path / kind))
+    # what a clone without git-lfs leaves in their place
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ModelError, match="the weights cannot be read"):
         load_features(folder)
 
 
