@@ -24,7 +24,7 @@ Choose = Callable[[Mapping[str, int], Callable[[str], Any]], Sequence[str]]
 """From a repository's files with their sizes in bytes, and a reader of its JSON files, the names of those needed."""
 
 _NOTHING = "no file is called this"
-_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _CONFIG_SUFFIXES = (".json", ".txt", ".model")
 _WEIGHTS = ("model", "diffusion_pytorch_model")
 
@@ -74,7 +74,7 @@ def fetch(repo: str, choose: Choose) -> Path:
             return _cached(repo, choose)
         sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
         wanted = list(choose(sizes, lambda name: _json(Path(hub.hf_hub_download(repo, name)))))
-        missing = [name for name in wanted if not _is_cached(repo, name, info.sha)]
+        missing = [name for name in wanted if not is_cached(repo, name, info.sha)]
         if missing:
             _announce(repo, sum(sizes[name] for name in missing))
         # By the branch's name, not the commit's: only so does the cache know it again without the hub.
@@ -148,7 +148,8 @@ def _short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _is_cached(repo: str, name: str, revision: str | None) -> bool:
+def is_cached(repo: str, name: str, revision: str | None) -> bool:
+    """Whether a file is there from an earlier download; None for the revision fetched last."""
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(repo, name, revision=revision), str)

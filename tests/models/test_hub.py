@@ -126,6 +126,26 @@ def test_only_what_is_needed_is_fetched_and_announced(fake: FakeHub, caplog, hal
     assert caplog.messages == [f"Downloading {REPO} ({total}) to {fake.root}/hf/hub"]
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_variant_that_is_there_is_not_fetched_again_in_the_other(fake: FakeHub, caplog, half) -> None:
+    """Else what was inverted on a GPU could not be used without one: two variants make another model."""
+    fake.sizes, fake.index = dict(SD), INDEX
+    loading._download(REPO, half=not half)
+    fake.cached = set(fake.fetched)
+    fake.fetched.clear()
+    with caplog.at_level(logging.INFO):
+        loading._download(REPO, half=half)
+    assert (set(fake.fetched), caplog.messages) == (fake.cached, [])
+
+
+@pytest.mark.parametrize("shard", ["model.fp16-00001-of-00002", "model-00001-of-00002.fp16"])
+def test_both_orders_of_variant_and_shard(shard: str) -> None:
+    names = [f"text_encoder_3/{shard}.safetensors", "text_encoder_3/model-00001-of-00002.safetensors"]
+    sizes = dict.fromkeys(names, 1)
+    assert hub.part_files(REPO, sizes, "text_encoder_3", half=True) == names[:1]
+    assert hub.part_files(REPO, sizes, "text_encoder_3") == names[1:]
+
+
 def test_sharded_weights_and_an_absent_optional_part(fake: FakeHub) -> None:
     parts = ("transformer", "text_encoder", "text_encoder_2", "vae", "tokenizer", "tokenizer_2", "scheduler")
     fake.index = {"_class_name": "StableDiffusion3Pipeline", "text_encoder_3": [None, None]}

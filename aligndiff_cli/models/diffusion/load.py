@@ -22,7 +22,7 @@ from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
 from aligndiff_cli.models.diffusion.stable3 import StableDiffusion3
-from aligndiff_cli.models.hub import fetch, part_files
+from aligndiff_cli.models.hub import fetch, is_cached, part_files
 
 _FAMILIES: dict[str, type[DiffusionModel]] = {
     "StableDiffusionPipeline": StableDiffusion,
@@ -96,16 +96,22 @@ def load_diffusion(
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:
     """A digest of the model: every configuration file in full, each weights file by size and samples.
 
+    Weights of another variant than the one that is loaded do not count: they may come and go with downloads.
     Weights are sampled at 256 even places of 4 KiB (small files are thereby read in full), so that a
     checkpoint of several GB costs milliseconds; any training run changes all of them.
     """
     digest = hashlib.blake2b(digest_size=16)
-    files = [path for part in parts for path in (folder / part).rglob("*")]
-    for path in sorted([folder / "model_index.json", *files]):
-        if path.is_file() and path.suffix in (".safetensors", ".json", ".txt", ".model"):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            _add_file(digest, path)
+    for path in sorted([folder / _INDEX, *_loaded_files(folder, parts)]):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        _add_file(digest, path)
     return digest.hexdigest()
+
+
+def _loaded_files(folder: Path, parts: Sequence[str]) -> list[Path]:
+    """Configurations and weights of these parts, the weights in the variant that ``_pipeline`` loads."""
+    half = _only_half(folder, parts)
+    there = {f"{part}/{path.name}": 0 for part in parts for path in (folder / part).glob("*") if path.is_file()}
+    return [folder / name for part in parts for name in part_files(str(folder), there, part, half=half)]
 
 
 def _add_file(digest: Any, path: Path) -> None:
@@ -156,7 +162,7 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
             folder,
             torch_dtype=dtype,
             use_safetensors=True,
-            variant="fp16" if _only_half(folder, family) else None,
+            variant="fp16" if _only_half(folder, family.parts + family.optional_parts) else None,
             local_files_only=True,
             low_cpu_mem_usage=find_spec("accelerate") is not None,
             # Images go to a training set, unseen by a classifier that blacks some of them out.
@@ -174,9 +180,9 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
         return pipeline
 
 
-def _only_half(folder: Path, family: type[DiffusionModel]) -> bool:
+def _only_half(folder: Path, parts: Sequence[str]) -> bool:
     """Whether some part has weights in half precision only."""
-    for part in family.parts + family.optional_parts:
+    for part in parts:
         names = [path.name for path in (folder / part).glob("*.safetensors")]
         if names and all(".fp16" in name for name in names):
             return True
@@ -210,8 +216,12 @@ def _download(source: str, *, half: bool) -> Path:
         index = read(_INDEX)
         family = _named_family(index, source)
         parts = [part for part in family.parts + family.optional_parts if index.get(part, [None])[0]]
-        return [_INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=half))] + [
-            name for name in (DEFAULTS_FILE,) if name in sizes
+        variants = [
+            [_INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=own))]
+            for own in (half, not half)
         ]
+        # One that is there already will do: a second one would cost a download, and make another model of the folder.
+        whole = (names for names in variants if all(is_cached(source, name, None) for name in names))
+        return next(whole, variants[0]) + [name for name in (DEFAULTS_FILE,) if name in sizes]
 
     return fetch(source, needed)

@@ -85,6 +85,14 @@ def test_the_fingerprint_follows_the_content(tiny_sd, copy) -> None:
     assert fingerprint(copy) != first
 
 
+def test_another_variant_beside_it_does_not_change_the_fingerprint(tiny_sd, copy) -> None:
+    """A download for another precision, or a copy of the whole repository, adds files that are not loaded."""
+    first = load_diffusion(tiny_sd, device="cpu").fingerprint
+    for name in ("diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.non_ema.safetensors"):
+        (copy / "unet" / name).write_bytes((copy / "unet" / "diffusion_pytorch_model.safetensors").read_bytes())
+    assert load_diffusion(copy, device="cpu").fingerprint == first
+
+
 def test_large_weights_are_sampled_to_their_end(copy) -> None:
     path = copy / "unet" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(bytes(3_000_000))
