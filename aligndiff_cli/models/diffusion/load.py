@@ -88,9 +88,22 @@ def load_diffusion(
         offload=offload,
         vae_tiling=vae_tiling,
     )
+    _check_tokenizers(model, folder)
     if compiled:
         compile_denoiser(model.denoiser)
     return model
+
+
+def _check_tokenizers(model: DiffusionModel, folder: Path) -> None:
+    """Refuse a tokenizer that came without its vocabulary, which transformers takes for one of no words (ModelError)."""
+    for encoder in model.encoders:
+        known, expected = len(encoder.tokenizer), int(encoder.network.config.vocab_size)
+        if 2 * known < expected:  # some are a few tokens short of their network
+            raise ModelError(
+                f"the tokenizer of {encoder.name} knows {known} tokens, its text encoder {expected}",
+                folder,
+                "Download or copy the model again",
+            )
 
 
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:

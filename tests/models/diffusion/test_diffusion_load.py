@@ -156,6 +156,12 @@ def test_an_incomplete_model_is_named(copy, broken) -> None:
         load_diffusion(copy, device="cpu")
 
 
+def test_a_tokenizer_without_its_vocabulary(copy) -> None:
+    (copy / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"tokenizer of clip_l knows \d tokens"):
+        load_diffusion(copy, device="cpu")
+
+
 @pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"])
 def test_truncated_weights(copy, name) -> None:
     path = copy / name
