@@ -68,9 +68,9 @@ def fetch(repo: str, choose: Choose) -> Path:
             return _cached(repo, choose)
         try:
             info = hub.HfApi().model_info(repo, files_metadata=True)
-        except hub.errors.HfHubHTTPError:  # the hub said no; anything else means that it cannot be reached
-            raise
-        except Exception:
+        except Exception as error:
+            if _refused(error):
+                raise
             return _cached(repo, choose)
         sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
         wanted = list(choose(sizes, lambda name: _json(Path(hub.hf_hub_download(repo, name)))))
@@ -79,6 +79,14 @@ def fetch(repo: str, choose: Choose) -> Path:
             _announce(repo, sum(sizes[name] for name in missing))
         # By the branch's name, not the commit's: only so does the cache know it again without the hub.
         return Path(hub.snapshot_download(repo, allow_patterns=wanted))
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the hub said no; anything else, also that it is too busy, means that it cannot be reached."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return isinstance(error, HfHubHTTPError) and status != 429 and status < 500
 
 
 def part_files(repo: str, sizes: Mapping[str, int], folder: str, *, half: bool = False) -> list[str]:

@@ -60,8 +60,8 @@ class FakeHub:
         return str(self.root)
 
 
-def refused(kind: type[Exception]) -> Exception:
-    response = SimpleNamespace(headers={}, request=None)
+def refused(kind: type[Exception], status: int = 403) -> Exception:
+    response = SimpleNamespace(headers={}, request=None, status_code=status)
     return kind("no", response=response)  # type: ignore[call-arg]
 
 
@@ -226,6 +226,16 @@ def test_without_the_hub_an_earlier_download_is_used(fake: FakeHub, monkeypatch,
         loading._download(REPO, half=False)
     fake.cached, fake.index = set(SD), INDEX
     assert loading._download(REPO, half=False) == fake.root
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_hub_does_not_keep_from_an_earlier_download(fake: FakeHub, status) -> None:
+    fake.silence = refused(errors.HfHubHTTPError, status)
+    fake.cached, fake.index = set(SD), INDEX
+    assert loading._download(REPO, half=False) == fake.root
+    fake.silence = refused(errors.HfHubHTTPError, 401)
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        loading._download(REPO, half=False)
 
 
 @pytest.mark.parametrize("index", [{"_class_name": "DDPMPipeline"}, {"a": 1}, []])
