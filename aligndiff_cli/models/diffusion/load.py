@@ -95,7 +95,7 @@ def load_diffusion(
 
 
 def _check_tokenizers(model: DiffusionModel, folder: Path) -> None:
-    """Refuse a tokenizer that came without its vocabulary, which transformers takes for one of no words (ModelError)."""
+    """Refuse a tokenizer without its vocabulary, which transformers takes for one of no words (ModelError)."""
     for encoder in model.encoders:
         known, expected = len(encoder.tokenizer), int(encoder.network.config.vocab_size)
         if 2 * known < expected:  # some are a few tokens short of their network
