@@ -49,7 +49,7 @@ def errors_reported() -> Iterator[None]:
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise
-        remedy = "Finished work is kept; run again with a smaller --batch, smaller images, or --offload where there is one"
+        remedy = "Finished work is kept; run again with a smaller --batch, smaller images, or --offload where known"
         shortage = ModelError("the device has not enough memory for this", remedy=remedy)
         show_error(shortage)
         raise typer.Exit(shortage.exit_code) from None

@@ -38,7 +38,7 @@ def test_training_times_are_shifted_as_the_scheduler_says(family_model) -> None:
 def test_an_image_with_more_patches_than_positions_is_refused(family_model) -> None:
     model = family_model("sd3")  # 24 positions of 4 pixels along each side
     assert model.latent_size(96, 32) == (48, 16)
-    with pytest.raises(UsageError, match="32 x 100.*longer than 96"):
+    with pytest.raises(UsageError, match=r"32 x 100.*longer than 96"):
         model.latent_size(32, 100)
 
 
