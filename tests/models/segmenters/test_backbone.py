@@ -143,6 +143,17 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
         load_features(folder)
 
 
+def test_counts_of_seen_batches_may_be_missing(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["resnet"], tmp_path / "resnet"))
+    tensors = load_file(folder / "model.safetensors")
+    kept = {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    own, whole = load_features(folder), load_features(folders["resnet"])
+    assert torch.equal(own.maps(pixels, (4,))[0], whole.maps(pixels, (4,))[0])
+
+
 @pytest.mark.parametrize("kind", ["resnet", "dinov2"])
 def test_weights_cut_short_are_said(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
     folder = Path(shutil.copytree(folders[kind], tmp_path / kind))
