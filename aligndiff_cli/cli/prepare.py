@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from aligndiff_cli.cli import flags
 from aligndiff_cli.cli.flags import FOLDERS, METHOD
@@ -135,13 +136,13 @@ def command(
         )
         prepared = prepare(options, progress, force=force)
     for warning in () if quiet else prepared.warnings:
-        console.print(f"[yellow]Note[/] {warning}")
+        console.print(f"[yellow]Note[/] {escape(warning)}")
     for problem in prepared.problems:
         show_error(problem, "[yellow]Skipped[/]")
     if not quiet:
         for name, what in prepared.made.items():
-            output.print(f"[bold]{out / name}[/]  {what}", soft_wrap=True)
+            output.print(f"[bold]{escape(str(out / name))}[/]  {what}", soft_wrap=True)
         output.print("Already there." if prepared.kept else "Made.", end=" ")
-        output.print(f"Next: [cyan]aligndiff invert --images {out}/support --out bank/[/]", soft_wrap=True)
+        output.print(f"Next: [cyan]aligndiff invert --images {escape(str(out))}/support --out bank/[/]", soft_wrap=True)
     if prepared.problems:
         raise typer.Exit(1)

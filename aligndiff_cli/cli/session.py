@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from aligndiff_cli.errors import AligndiffError
+from aligndiff_cli.errors import AligndiffError, ModelError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -46,6 +46,18 @@ def errors_reported() -> Iterator[None]:
         if not follows():
             console.print("[yellow]Interrupted.[/] Finished work is kept; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED) from None
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        remedy = "Finished work is kept; run again with a smaller --batch, smaller images, or --offload where known"
+        shortage = ModelError("the device has not enough memory for this", remedy=remedy)
+        show_error(shortage)
+        raise typer.Exit(shortage.exit_code) from None
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    torch = sys.modules.get("torch")  # not imported for this: without it there is no such error
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def follows() -> bool:

@@ -72,8 +72,9 @@ ENDINGS = (".jpg", "_mask.png")
 
 
 def _stems(folder: Path) -> list[str]:
-    """Stems of the pairs of a class folder."""
-    return sorted(path.stem for path in folder.glob("*.jpg") if path.with_suffix(".png").is_file())
+    """Stems of the pairs of a class folder; the hidden files that macOS leaves beside them are none."""
+    pictures = (path for path in folder.glob("*.jpg") if not path.name.startswith("."))
+    return sorted(path.stem for path in pictures if path.with_suffix(".png").is_file())
 
 
 def _parts(name: str, stems: Sequence[str], split: str, shots: int, seed: int) -> dict[str, list[str]]:

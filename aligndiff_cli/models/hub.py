@@ -24,7 +24,7 @@ Choose = Callable[[Mapping[str, int], Callable[[str], Any]], Sequence[str]]
 """From a repository's files with their sizes in bytes, and a reader of its JSON files, the names of those needed."""
 
 _NOTHING = "no file is called this"
-_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _CONFIG_SUFFIXES = (".json", ".txt", ".model")
 _WEIGHTS = ("model", "diffusion_pytorch_model")
 
@@ -68,17 +68,25 @@ def fetch(repo: str, choose: Choose) -> Path:
             return _cached(repo, choose)
         try:
             info = hub.HfApi().model_info(repo, files_metadata=True)
-        except hub.errors.HfHubHTTPError:  # the hub said no; anything else means that it cannot be reached
-            raise
-        except Exception:
+        except Exception as error:
+            if _refused(error):
+                raise
             return _cached(repo, choose)
         sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
         wanted = list(choose(sizes, lambda name: _json(Path(hub.hf_hub_download(repo, name)))))
-        missing = [name for name in wanted if not _is_cached(repo, name, info.sha)]
+        missing = [name for name in wanted if not is_cached(repo, name, info.sha)]
         if missing:
             _announce(repo, sum(sizes[name] for name in missing))
         # By the branch's name, not the commit's: only so does the cache know it again without the hub.
         return Path(hub.snapshot_download(repo, allow_patterns=wanted))
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the hub said no; anything else, also that it is too busy, means that it cannot be reached."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return isinstance(error, HfHubHTTPError) and status != 429 and status < 500
 
 
 def part_files(repo: str, sizes: Mapping[str, int], folder: str, *, half: bool = False) -> list[str]:
@@ -148,7 +156,8 @@ def _short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _is_cached(repo: str, name: str, revision: str | None) -> bool:
+def is_cached(repo: str, name: str, revision: str | None) -> bool:
+    """Whether a file is there from an earlier download; None for the revision fetched last."""
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(repo, name, revision=revision), str)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.utils import logging as hf_logging
 
@@ -26,14 +27,16 @@ def pretrained(network: type[PreTrainedModel], folder: Path, **settings: object)
     try:
         with quiet():
             net, about = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the weights cannot be read ({first_line(error)})",
             folder,
             "Give a folder with config.json and model.safetensors, or a hub name that can be reached.",
         ) from error
-    # norms over the stages are the backbone classes' own; in no checkpoint of a classifier, they start as identities
-    missing = sorted(key for key in about["missing_keys"] if "hidden_states_norms" not in key)
+    # norms over the stages are the backbone classes' own; in no checkpoint of a classifier, they start as identities;
+    # counts of seen batches are in no old file, and frozen statistics need none
+    needless = ("hidden_states_norms", "num_batches_tracked")
+    missing = sorted(key for key in about["missing_keys"] if not any(part in key for part in needless))
     if missing:
         raise ModelError(f"the file lacks {len(missing)} weights, e.g. {missing[0]}", folder, REMEDY)
     return net

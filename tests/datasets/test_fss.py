@@ -55,6 +55,13 @@ def test_ten_pairs_are_shared_out(root: Path, published: None, tmp_path: Path, a
     assert next((tmp_path / "query" / "pidan").glob("*.jpg")).is_symlink()
 
 
+def test_hidden_files_are_no_pairs(published: None, tmp_path: Path) -> None:
+    root = build_fss(tmp_path / "fewshot_data", NAMES)
+    for name in ("._1.jpg", "._1.png"):
+        (root / "pidan" / name).write_bytes(b"\0\5\x16\7")
+    assert not prepare_fss(root, tmp_path / "out", "test", shots=1, seed=0, partial=False).problems
+
+
 def test_the_seed_decides_and_more_shots_hold_fewer(root: Path, published: None, tmp_path: Path) -> None:
     def support(shots: int, seed: int) -> dict[str, set[str]]:
         out = tmp_path / f"{shots}-{seed}"

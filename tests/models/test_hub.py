@@ -60,8 +60,8 @@ class FakeHub:
         return str(self.root)
 
 
-def refused(kind: type[Exception]) -> Exception:
-    response = SimpleNamespace(headers={}, request=None)
+def refused(kind: type[Exception], status: int = 403) -> Exception:
+    response = SimpleNamespace(headers={}, request=None, status_code=status)
     return kind("no", response=response)  # type: ignore[call-arg]
 
 
@@ -124,6 +124,26 @@ def test_only_what_is_needed_is_fetched_and_announced(fake: FakeHub, caplog, hal
     )
     total = "2.6 GB" if half else "4.8 GB"
     assert caplog.messages == [f"Downloading {REPO} ({total}) to {fake.root}/hf/hub"]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_variant_that_is_there_is_not_fetched_again_in_the_other(fake: FakeHub, caplog, half) -> None:
+    """Else what was inverted on a GPU could not be used without one: two variants make another model."""
+    fake.sizes, fake.index = dict(SD), INDEX
+    loading._download(REPO, half=not half)
+    fake.cached = set(fake.fetched)
+    fake.fetched.clear()
+    with caplog.at_level(logging.INFO):
+        loading._download(REPO, half=half)
+    assert (set(fake.fetched), caplog.messages) == (fake.cached, [])
+
+
+@pytest.mark.parametrize("shard", ["model.fp16-00001-of-00002", "model-00001-of-00002.fp16"])
+def test_both_orders_of_variant_and_shard(shard: str) -> None:
+    names = [f"text_encoder_3/{shard}.safetensors", "text_encoder_3/model-00001-of-00002.safetensors"]
+    sizes = dict.fromkeys(names, 1)
+    assert hub.part_files(REPO, sizes, "text_encoder_3", half=True) == names[:1]
+    assert hub.part_files(REPO, sizes, "text_encoder_3") == names[1:]
 
 
 def test_sharded_weights_and_an_absent_optional_part(fake: FakeHub) -> None:
@@ -206,6 +226,16 @@ def test_without_the_hub_an_earlier_download_is_used(fake: FakeHub, monkeypatch,
         loading._download(REPO, half=False)
     fake.cached, fake.index = set(SD), INDEX
     assert loading._download(REPO, half=False) == fake.root
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_hub_does_not_keep_from_an_earlier_download(fake: FakeHub, status) -> None:
+    fake.silence = refused(errors.HfHubHTTPError, status)
+    fake.cached, fake.index = set(SD), INDEX
+    assert loading._download(REPO, half=False) == fake.root
+    fake.silence = refused(errors.HfHubHTTPError, 401)
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        loading._download(REPO, half=False)
 
 
 @pytest.mark.parametrize("index", [{"_class_name": "DDPMPipeline"}, {"a": 1}, []])

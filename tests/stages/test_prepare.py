@@ -66,6 +66,13 @@ def test_what_was_done_is_recorded_and_not_done_twice(dataset: str, roots: dict[
     assert tree(tmp_path / "out") == before
 
 
+def test_brackets_in_a_folders_name_are_no_markup(roots: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "of [bold] years"
+    said = run("fss-1000", "--root", roots["fss-1000"], "--out", out, "--partial")
+    assert f"{out / 'support'} 1 pairs" in said
+    assert f"--images {out}/support" in said
+
+
 @pytest.mark.parametrize("dataset", OPTIONS)
 def test_a_killed_run_goes_on(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
     flags = [dataset, "--root", roots[dataset], "--partial", "--fold", OPTIONS[dataset].get("fold", 0)]

@@ -74,8 +74,9 @@ class _Recorder:
         v = attn.to_v(encoder_hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
         # Rows before the items' are the unconditional half, which nobody asks about.
         free = len(q) - self.sums.items
-        logits = q[free:] @ k[free:].transpose(-1, -2) * q.shape[-1] ** -0.5
-        probabilities = logits.softmax(-1, dtype=torch.float32)
+        # float32, as inside the fused path: Stable Diffusion 2's products overflow float16, and bfloat16 is coarse
+        logits = q[free:].float() @ k[free:].float().transpose(-1, -2) * q.shape[-1] ** -0.5
+        probabilities = logits.softmax(-1)
         self.sums.add(self.size, probabilities)
         out = probabilities.to(v.dtype) @ v[free:]
         if free:

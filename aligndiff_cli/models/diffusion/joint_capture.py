@@ -46,8 +46,9 @@ class _JointRecorder:
         free = len(hidden_states) - self.sums.items
         text = None if encoder_hidden_states is None else encoder_hidden_states[free:]
         q, k = self._queries_and_keys(attn, hidden_states[free:], text, image_rotary_emb)
-        logits = torch.einsum("bihd,bjhd->bhij", q, k) * q.shape[-1] ** -0.5
-        self.sums.add(self.size, logits.softmax(-1, dtype=torch.float32))
+        # float32, as inside the fused path: products can overflow float16, and bfloat16 is coarse
+        logits = torch.einsum("bihd,bjhd->bhij", q.float(), k.float()) * q.shape[-1] ** -0.5
+        self.sums.add(self.size, logits.softmax(-1))
         return out
 
     def _queries_and_keys(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.models.device import pick_device
@@ -21,7 +22,7 @@ from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
 from aligndiff_cli.models.diffusion.stable3 import StableDiffusion3
-from aligndiff_cli.models.hub import fetch, part_files
+from aligndiff_cli.models.hub import fetch, is_cached, part_files
 
 _FAMILIES: dict[str, type[DiffusionModel]] = {
     "StableDiffusionPipeline": StableDiffusion,
@@ -31,6 +32,17 @@ _FAMILIES: dict[str, type[DiffusionModel]] = {
 }
 _SAMPLES, _SAMPLE_BYTES = 256, 4096
 _INDEX = "model_index.json"
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,  # transformers lets it pass, diffusers does not
+)
+"""What the libraries raise over a folder with damaged or missing files."""
 
 
 def load_diffusion(
@@ -64,7 +76,7 @@ def load_diffusion(
     try:
         defaults = read_defaults(folder, family.suggested(folder))
         pipeline = _pipeline(folder, precision, family)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
     model = family(
@@ -76,24 +88,43 @@ def load_diffusion(
         offload=offload,
         vae_tiling=vae_tiling,
     )
+    _check_tokenizers(model, folder)
     if compiled:
         compile_denoiser(model.denoiser)
     return model
 
 
+def _check_tokenizers(model: DiffusionModel, folder: Path) -> None:
+    """Refuse a tokenizer without its vocabulary, which transformers takes for one of no words (ModelError)."""
+    for encoder in model.encoders:
+        known, expected = len(encoder.tokenizer), int(encoder.network.config.vocab_size)
+        if 2 * known < expected:  # some are a few tokens short of their network
+            raise ModelError(
+                f"the tokenizer of {encoder.name} knows {known} tokens, its text encoder {expected}",
+                folder,
+                "Download or copy the model again",
+            )
+
+
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:
     """A digest of the model: every configuration file in full, each weights file by size and samples.
 
+    Weights of another variant than the one that is loaded do not count: they may come and go with downloads.
     Weights are sampled at 256 even places of 4 KiB (small files are thereby read in full), so that a
     checkpoint of several GB costs milliseconds; any training run changes all of them.
     """
     digest = hashlib.blake2b(digest_size=16)
-    files = [path for part in parts for path in (folder / part).rglob("*")]
-    for path in sorted([folder / "model_index.json", *files]):
-        if path.is_file() and path.suffix in (".safetensors", ".json", ".txt", ".model"):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            _add_file(digest, path)
+    for path in sorted([folder / _INDEX, *_loaded_files(folder, parts)]):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        _add_file(digest, path)
     return digest.hexdigest()
+
+
+def _loaded_files(folder: Path, parts: Sequence[str]) -> list[Path]:
+    """Configurations and weights of these parts, the weights in the variant that ``_pipeline`` loads."""
+    half = _only_half(folder, parts)
+    there = {f"{part}/{path.name}": 0 for part in parts for path in (folder / part).glob("*") if path.is_file()}
+    return [folder / name for part in parts for name in part_files(str(folder), there, part, half=half)]
 
 
 def _add_file(digest: Any, path: Path) -> None:
@@ -144,7 +175,7 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
             folder,
             torch_dtype=dtype,
             use_safetensors=True,
-            variant="fp16" if _only_half(folder, family) else None,
+            variant="fp16" if _only_half(folder, family.parts + family.optional_parts) else None,
             local_files_only=True,
             low_cpu_mem_usage=find_spec("accelerate") is not None,
             # Images go to a training set, unseen by a classifier that blacks some of them out.
@@ -162,9 +193,9 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
         return pipeline
 
 
-def _only_half(folder: Path, family: type[DiffusionModel]) -> bool:
+def _only_half(folder: Path, parts: Sequence[str]) -> bool:
     """Whether some part has weights in half precision only."""
-    for part in family.parts + family.optional_parts:
+    for part in parts:
         names = [path.name for path in (folder / part).glob("*.safetensors")]
         if names and all(".fp16" in name for name in names):
             return True
@@ -198,8 +229,12 @@ def _download(source: str, *, half: bool) -> Path:
         index = read(_INDEX)
         family = _named_family(index, source)
         parts = [part for part in family.parts + family.optional_parts if index.get(part, [None])[0]]
-        return [_INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=half))] + [
-            name for name in (DEFAULTS_FILE,) if name in sizes
+        variants = [
+            [_INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=own))]
+            for own in (half, not half)
         ]
+        # One that is there already will do: a second one would cost a download, and make another model of the folder.
+        whole = (names for names in variants if all(is_cached(source, name, None) for name in names))
+        return next(whole, variants[0]) + [name for name in (DEFAULTS_FILE,) if name in sizes]
 
     return fetch(source, needed)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section, moved
@@ -62,6 +63,17 @@ class StableDiffusion3(FlowModel):
     def latent_channels(self) -> int:
         """Channels of the latents."""
         return int(self.transformer.config.in_channels)
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """(h, w) of the latents of an image (UsageError if the size does not divide, or has too many patches)."""
+        size = super().latent_size(height, width)
+        limit = int(self.transformer.config.pos_embed_max_size) * self.size_multiple
+        if max(height, width) > limit:
+            raise UsageError(
+                f"this model cannot make images of {height} x {width} (height x width) pixels",
+                remedy=f"Neither side may be longer than {limit}",
+            )
+        return size
 
     @property
     def _clip(self) -> list[TextEncoder]:

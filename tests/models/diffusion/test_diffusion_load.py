@@ -85,6 +85,14 @@ def test_the_fingerprint_follows_the_content(tiny_sd, copy) -> None:
     assert fingerprint(copy) != first
 
 
+def test_another_variant_beside_it_does_not_change_the_fingerprint(tiny_sd, copy) -> None:
+    """A download for another precision, or a copy of the whole repository, adds files that are not loaded."""
+    first = load_diffusion(tiny_sd, device="cpu").fingerprint
+    for name in ("diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.non_ema.safetensors"):
+        (copy / "unet" / name).write_bytes((copy / "unet" / "diffusion_pytorch_model.safetensors").read_bytes())
+    assert load_diffusion(copy, device="cpu").fingerprint == first
+
+
 def test_large_weights_are_sampled_to_their_end(copy) -> None:
     path = copy / "unet" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(bytes(3_000_000))
@@ -148,9 +156,16 @@ def test_an_incomplete_model_is_named(copy, broken) -> None:
         load_diffusion(copy, device="cpu")
 
 
-def test_truncated_weights(copy) -> None:
-    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
+def test_a_tokenizer_without_its_vocabulary(copy) -> None:
+    (copy / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"tokenizer of clip_l knows \d tokens"):
+        load_diffusion(copy, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"])
+def test_truncated_weights(copy, name) -> None:
+    path = copy / name
+    path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_diffusion(copy, device="cpu")
 

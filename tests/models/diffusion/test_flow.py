@@ -35,6 +35,13 @@ def test_training_times_are_shifted_as_the_scheduler_says(family_model) -> None:
     assert family_model("flux-dev").training_times(index, size).tolist() == pytest.approx(expected)
 
 
+def test_an_image_with_more_patches_than_positions_is_refused(family_model) -> None:
+    model = family_model("sd3")  # 24 positions of 4 pixels along each side
+    assert model.latent_size(96, 32) == (48, 16)
+    with pytest.raises(UsageError, match=r"32 x 100.*longer than 96"):
+        model.latent_size(32, 100)
+
+
 def test_families_suggest_their_own_settings(family_model) -> None:
     told = {name: family_model(name).defaults for name in ("sd1", "sd3", "flux-dev", "flux-schnell")}
     assert {name: (own.steps, own.guidance) for name, own in told.items()} == {

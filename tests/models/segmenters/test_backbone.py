@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,26 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
     del tensors["layernorm.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 weights, e\.g\. layernorm\.weight"):
+        load_features(folder)
+
+
+def test_counts_of_seen_batches_may_be_missing(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["resnet"], tmp_path / "resnet"))
+    tensors = load_file(folder / "model.safetensors")
+    kept = {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    own, whole = load_features(folder), load_features(folders["resnet"])
+    assert torch.equal(own.maps(pixels, (4,))[0], whole.maps(pixels, (4,))[0])
+
+
+@pytest.mark.parametrize("kind", ["resnet", "dinov2"])
+def test_weights_cut_short_are_said(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    folder = Path(shutil.copytree(folders[kind], tmp_path / kind))
+    # what a clone without git-lfs leaves in their place
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ModelError, match="the weights cannot be read"):
         load_features(folder)
 
 
