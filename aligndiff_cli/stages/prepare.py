@@ -13,7 +13,7 @@ from aligndiff_cli.datasets.folds import coco_novel, pascal_novel
 from aligndiff_cli.datasets.fss import prepare_fss
 from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, write_fold
-from aligndiff_cli.disk.failures import write_failures
+from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError
 from aligndiff_cli.stages.common import versions
@@ -75,18 +75,20 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
         raise UsageError(f"expected one of {', '.join(DATASETS)}, got {o.dataset!r}")
     make, describe, recorded = DATASETS[o.dataset]
     wanted = {key: value for key, value in options_dict(o, without=()).items() if key in ("dataset", *recorded)}
-    inputs = {} if o.root is None else {"root": relative_to_folder(o.root, o.out)}
+    places = {"root": o.root, "sbd": o.sbd}
+    inputs = {name: relative_to_folder(path, o.out) for name, path in places.items() if path is not None}
     run = RunFile("prepare", wanted, o.seed, inputs, {}, versions())
     check_same_run(o.out, run, force)
     before = None if force else read_run(o.out)
     if before is not None:
-        if dict(before.inputs) != inputs:
-            raise FolderError(
-                f"was made from {before.inputs.get('root')}, now it is {inputs.get('root')}",
-                o.out,
-                "Pass --force to make everything again, or another folder with --out",
-            )
-        return Prepared(describe(o), kept=True)
+        for name in places:
+            if before.inputs.get(name) != inputs.get(name):
+                raise FolderError(
+                    f"was made with {name} = {before.inputs.get(name)}, now it is {inputs.get(name)}",
+                    o.out,
+                    "Pass --force to make everything again, or another folder with --out",
+                )
+        return Prepared(describe(o), kept=True, problems=read_failures(o.out))
     warnings, problems = make(o, progress)
     write_failures(o.out, problems)
     write_run(o.out, run)

@@ -62,7 +62,8 @@ def test_what_was_done_is_recorded_and_not_done_twice(dataset: str, roots: dict[
     assert "was made with seed = 0, now it is 1" in run(*flags, "--seed", 1, code=1)
     other = tmp_path / "other"
     shutil.copytree(roots[dataset], other)
-    assert "was made from" in run(*flags, "--root", other, code=1)
+    assert "was made with root = " in run(*flags, "--root", other, code=1)
+    assert "was made with sbd = None" in run(*flags, "--sbd", other, code=1)
     assert tree(tmp_path / "out") == before
 
 
@@ -109,6 +110,9 @@ def test_what_is_left_out_is_named_and_told_by_the_exit_code(roots: dict[str, Pa
     assert "Skipped" in output
     assert "2008_plane" in (tmp_path / "out" / "failures.jsonl").read_text()
     assert (tmp_path / "out" / "base" / "JPEGImages" / "2008_birds.jpg").exists()
+    again = run("pascal-5i", "--fold", 3, "--root", devkit, "--out", tmp_path / "out", "--partial", code=1)
+    assert "Already there" in again
+    assert "2008_plane" in again
 
 
 def test_label_maps_may_be_shared_by_folds(roots: dict[str, Path], tmp_path: Path) -> None:
