@@ -137,7 +137,7 @@ class GroundingRefiner(PerImage):
                 self._train(lambda steps: advance(steps, note))
 
     def _check_training(self) -> None:
-        """Refuse what another process has begun to train here, otherwise, since this run was described (FolderError)."""
+        """Refuse what another process has begun to train here otherwise since this run was described (FolderError)."""
         before = read_run(self._folder)
         if before is not None:
             check_same_training(self._folder, before, self.trained_on)
