@@ -26,14 +26,21 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise typer.BadParameter(f"{path}: expected 'flag: value' lines, got {type(values).__name__}")
-    names = {name: f"--{name.replace('_', '-')}" for parameter in context.command.params if (name := parameter.name)}
+    names = {_key(parameter): name for parameter in context.command.params if (name := parameter.name)}
     options = {str(key).lstrip("-").replace("-", "_"): value for key, value in values.items()}
     unknown = sorted(options.keys() - names.keys())
     if unknown:
-        known = ", ".join(sorted(flag for name, flag in names.items() if name not in ("config", "help")))
+        known = ", ".join(sorted(f"--{key.replace('_', '-')}" for key in names if key not in ("config", "help")))
         raise typer.BadParameter(f"{path}: no such flag: {', '.join(unknown)}. This command knows {known}")
+    options = {names[key]: value for key, value in options.items()}
     context.default_map = {**(context.default_map or {}), **options}
     return path
+
+
+def _key(parameter: Any) -> str:
+    """What a flag is called in a configuration file: its long form, which the parameter's own name may differ from."""
+    long = max(parameter.opts, key=len)
+    return str(long).lstrip("-").replace("-", "_")
 
 
 def at_least(low: float) -> Any:

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 PATIENCE = 5.0
 """Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""
+UNLIMITED = 10_000
+"""Columns of a file or a pipe, where a table need not cut its cells."""
 INTERVAL = 15.0
 """Seconds between progress lines where there is no terminal to draw a bar on."""
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
-output = Console(highlight=False)
+output = Console(highlight=False, soft_wrap=True)
+if not output.is_terminal:
+    output.width = UNLIMITED
 
 
 @contextmanager
@@ -124,7 +128,7 @@ def report(out: Path, outcome: Outcome, quiet: bool) -> None:
     for picture in outcome.summary.pictures[:3]:
         output.print(f"Picture: {escape(str(picture))}")
     if outcome.summary.next_command:
-        output.print(f"Next: [cyan]{escape(outcome.summary.next_command)}[/]", soft_wrap=True)
+        output.print(f"Next: [cyan]{escape(outcome.summary.next_command)}[/]")
 
 
 def show_table(summary: Summary) -> None:
@@ -136,7 +140,7 @@ def show_table(summary: Summary) -> None:
     table = Table(*summary.columns, box=None, pad_edge=False, header_style="bold")
     for row in summary.rows:
         table.add_row(*(escape(cell) for cell in row))
-    output.print(table)
+    output.print(table, soft_wrap=False)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from aligndiff_cli.cli.flags import FOLDERS
 from aligndiff_cli.cli.session import errors_reported, output
@@ -25,14 +26,14 @@ def command(
 
         from aligndiff_cli.stages.status import look
 
-        table = Table(
-            "folder", "stage", "done", "missing", "changed", "failed", "remarks", box=None, header_style="bold"
-        )
+        table = Table("folder", "stage", "done", "missing", "changed", "failed", "remarks")
+        table.box, table.header_style, table.columns[0].overflow = None, "bold", "fold"
         states = [look(folder) for folder in folders]
         for state in states:
             counts = (state.done, len(state.missing), len(state.changed), state.failed)
-            table.add_row(str(state.folder), state.command, *map(str, counts), "; ".join(state.remarks))
-        output.print(table)
+            words = (str(state.folder), state.command, *map(str, counts), "; ".join(state.remarks))
+            table.add_row(*map(escape, words))
+        output.print(table, soft_wrap=False)
         for state in states:
             for label, names in (("missing", state.missing), ("changed", state.changed)):
                 for name in names[:5]:

@@ -10,6 +10,7 @@ import numpy as np
 from aligndiff_cli.datasets import emoji_classes as classes
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_pictures import Size
+from aligndiff_cli.datasets.photographs import check_only
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.layout import BASE, CLASSES, OOD, QUERY, SUPPORT
@@ -111,6 +112,9 @@ def folder_name(concept: str) -> str:
 
 
 def _write_objects(folder: Path, world: EmojiWorld, names: Iterable[str], count: int, seed: int, size: Size) -> None:
+    names = list(names)
+    endings = [f"{number:02d}{ending}" for number in range(count) for ending in (".png", "_mask.png")]
+    check_only(folder, {folder / folder_name(name) / ending for name in names for ending in endings})
     for name in names:
         for number in range(count):
             rng = np.random.default_rng(item_seed(seed, f"{folder.name}/{name}/{number}"))

@@ -24,5 +24,5 @@ def write_failures(folder: Path, problems: Sequence[AligndiffError], worker: str
 def read_failures(folder: Path) -> list[AligndiffError]:
     """What all failure files of a folder tell; what several workers met counts once."""
     paths = sorted(folder.glob(layout.FAILURES_GLOB))
-    lines = dict.fromkeys(line for path in paths for line in path.read_text(encoding="utf-8").splitlines())
-    return [AligndiffError(**json.loads(line)) for line in lines]
+    lines = dict.fromkeys(line for path in paths for line in path.read_text(encoding="utf-8").split("\n"))
+    return [AligndiffError(**json.loads(line)) for line in lines if line]

@@ -90,7 +90,8 @@ def write_card(root: Path, title: str, about: str, names: Sequence[str], items: 
         "configs": [{"config_name": "default", "data_files": [{"split": TRAIN, "path": f"{TRAIN}/**"}]}],
     }
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
-    rows = "".join(f"| {number} | {name} |\n" for number, name in enumerate(["background", *names]))
+    cells = [name.replace("|", "\\|") for name in ("background", *names)]
+    rows = "".join(f"| {number} | {name} |\n" for number, name in enumerate(cells))
     text = f"""---
 {front}---
 

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -70,6 +71,12 @@ def read_records(folder: Path) -> dict[str, Record]:
     Raises:
         FolderError: a whole line is not a record, or an output's path leaves the folder.
     """
+    with suppress(FileNotFoundError):
+        return _read_records(folder)
+    return _read_records(folder)  # a run that ended meanwhile has brought its workers' records together
+
+
+def _read_records(folder: Path) -> dict[str, Record]:
     records: dict[str, Record] = {}
     for path in sorted(folder.glob(layout.MANIFEST_GLOB), key=lambda path: (path.name != layout.MANIFEST, path)):
         for number, line in _whole_lines(path):

@@ -137,8 +137,9 @@ class ComposeStage:
                 self._add(
                     pools.setdefault(pair.cls, ([], []))[0], f"real/{pair.cls}/{pair.stem}", pair.image, pair.mask
                 )
-        if not pools:
-            raise FolderError("every mask is empty, so there is nothing to paste", self.options.foregrounds)
+        if not any(guided or plain for guided, plain in pools.values()):
+            what = "every mask is empty, or its files are gone, so there is nothing to paste"
+            raise FolderError(what, self.options.foregrounds)
         return pools
 
     def _add(self, pool: list[Foreground], item_id: str, image: Path, mask: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import SegmenterChoice, versions
-from aligndiff_cli.stages.places import FOLD, RUN, Place, places
+from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
 from aligndiff_cli.stages.samples import read_samples
@@ -181,7 +181,8 @@ class FssStage:
         found: dict[Place, list[ClassResult]] = {}
         for item_id, part in read_parts(self.out, records.values()).items():
             if item_id in self._items:
-                found.setdefault(self._items[item_id][0], []).append(ClassResult.from_json(part))
+                result = _renamed(ClassResult.from_json(part), self.rows)
+                found.setdefault(self._items[item_id][0], []).append(result)
         if not found:
             return Summary([], [])
         runs = [(place.fold, place.run, self._document(place, results)) for place, results in found.items()]
@@ -215,15 +216,21 @@ def check_choices(o: FssOptions) -> None:
     """Refuse what cannot be meant.
 
     Raises:
-        UsageError: an unknown filter, or runs that would all be the same.
+        UsageError: an unknown filter, runs that would all be the same, or a path with a fold that has no name.
     """
     if o.filter not in FILTERED:
         raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {o.filter!r}")
+    check_folds(o.folds, {"--support": o.support, "--query": o.query, "--masks": o.masks, "--ood": o.ood})
     for flag, count, place in (("--runs", o.runs, RUN), ("--fold", len(o.folds), FOLD)):
         if count > 1 and place not in o.support:
             raise UsageError(
                 f"{flag}: all would have the same real pairs", remedy=f"Give a folder each, with {place} in --support"
             )
+
+
+def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:
+    """A result with the present names of its rows: 1R is R once a run with more real pairs has joined."""
+    return replace(result, rows={row.name: part for row, part in zip(rows, result.rows.values(), strict=True)})
 
 
 def _by_class(folder: Path, problems: list[InputError]) -> dict[str, list[Pair]]:

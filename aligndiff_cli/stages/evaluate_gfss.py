@@ -30,7 +30,7 @@ from aligndiff_cli.models.semantic.task import LAYOUTS, Task
 from aligndiff_cli.stages import gfss_data as data
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss_base import BaseChoice, BaseModel
-from aligndiff_cli.stages.places import RUN, Place, places
+from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import Sample as Synthetic
@@ -305,6 +305,12 @@ def check_choices(o: GfssOptions) -> None:
         raise UsageError("--layout scenes and --scenes go together", remedy="Give both, or neither")
     if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
         raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
+    named = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
+    check_folds(o.folds, {f"--{name}": path for name, path in named.items()} | {"--base-model": o.base_model})
+    if len(o.folds) > 1 and FOLD not in o.support:
+        raise UsageError(
+            "--fold: all would have the same novel classes", remedy=f"Give a folder each, with {FOLD} in --support"
+        )
     if o.runs > 1 and o.shots is None and RUN not in o.support:
         raise UsageError(
             "several runs would all have the same few shots",

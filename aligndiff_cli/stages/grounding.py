@@ -126,13 +126,21 @@ class GroundingRefiner(PerImage):
     def prepare(self, advance: Advance) -> None:
         """Train the module, or wait until another process has."""
         if is_trained(self._folder):
+            self._check_training()
             return
         note = "training the grounding module"
         with one_at_a_time(self._folder, lambda: advance(0, f"another process is {note}")):
+            self._check_training()
             if is_trained(self._folder):
                 advance(self._settings.steps, note)
             else:
                 self._train(lambda steps: advance(steps, note))
+
+    def _check_training(self) -> None:
+        """Refuse what another process has begun to train here otherwise since this run was described (FolderError)."""
+        before = read_run(self._folder)
+        if before is not None:
+            check_same_training(self._folder, before, self.trained_on)
 
     def refine(self, group: ClassImages, advance: Advance) -> Results:
         for index, image in enumerate(group.images):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from aligndiff_cli.errors import UsageError
 
 FOLD, RUN = "{fold}", "{run}"
 
@@ -34,3 +36,18 @@ class Place:
 def places(folds: Sequence[str], runs: int) -> list[Place]:
     """All runs of all folds."""
     return [Place(fold, run) for fold in folds for run in range(runs)]
+
+
+def check_folds(folds: Sequence[str], paths: Mapping[str, str | None]) -> None:
+    """Refuse paths that ask for the name of a fold where folds have none.
+
+    Args:
+        folds: their names; one empty one where none were given.
+        paths: by the flags that gave them.
+
+    Raises:
+        UsageError: the message names the flag.
+    """
+    for flag, path in paths.items():
+        if path is not None and FOLD in path and "" in folds:
+            raise UsageError(f"{flag} holds {FOLD}, but no fold is named", remedy="Name them, as in --fold 0,1,2,3")

@@ -206,8 +206,11 @@ def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
     ]
     for name, old, new in pairs:
         if old != new:
+            made = f"was made with {name} = {old}"
+            if name in run.options and name not in before.options:
+                made = f"was made by another version, which did not record {name}"
             raise FolderError(
-                f"was made with {name} = {old}, now it is {new}",
+                f"{made}, now it is {new}",
                 folder,
                 "Pass --force to make everything again, or another folder with --out",
             )

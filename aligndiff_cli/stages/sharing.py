@@ -95,7 +95,8 @@ def shares(plan: Plan, records: Mapping[str, Record], share: Share) -> Summary:
     rows = []
     for number in range(share.count):
         own = [item.id for index, group in enumerate(plan.groups) if index % share.count == number for item in group]
-        rows.append([f"{number + 1}/{share.count}", str(sum(item in records for item in own)), str(len(own))])
+        if own:  # there may be more shards than groups
+            rows.append([f"{number + 1}/{share.count}", str(sum(item in records for item in own)), str(len(own))])
     following = (
         "tables and pictures are made by the shard that finds everything done, or by this command without --shard"
     )

@@ -134,6 +134,9 @@ def test_a_config_file_sets_flags_and_flags_win(world: World, run: Run, tmp_path
     text = (world / "bank" / "run.yaml").read_text()
     assert "steps: 2" in text
     assert "preview: 0" in text
+    config.write_text("format: coco\nshard: 1/0\n")  # a flag whose name in the program differs
+    output = run("compose", "--config", config, "--foregrounds", "x", "--base", "x", "--out", "x", code=2).output
+    assert "expected i/n" in output
     config.write_text("imagse: x\n")
     output = run("invert", "--config", config, "--out", world / "bank", code=2).output
     assert "no such flag: imagse" in " ".join(output.replace("│", " ").split())  # the box wraps its lines

@@ -257,3 +257,23 @@ def test_fss_over_several_runs_equals_the_runs_one_by_one(world: World, run: Run
     assert document["rows"]["1R"]["miou"]["mean"] == pytest.approx(sum(means) / 2)
     assert "0 made" in run(*both, "--runs", 2, code=1).output
     assert "Give a folder each, with {run} in --support" in run(*flags, "--runs", 2, code=2).output
+
+
+def test_a_run_with_more_real_pairs_joins_those_that_are_done(world: World, run: Run) -> None:
+    for number in range(2):
+        shutil.copytree(world / "support", world / f"support-{number}")
+    for cls in ("dog", "chess_queen"):
+        for ending in ("jpg", "png"):
+            shutil.copy(world / "support-1" / cls / f"01.{ending}", world / "support-1" / cls / f"02.{ending}")
+    flags = ["--support", world / "support-{run}", "--query", world / "query", "--segmenter", "prototype"]
+    flags += ["--backbone", world.backbone, "--segmenter-size", 64]
+    common = ["evaluate", "--protocol", "fss", *flags]
+    shutil.copytree(world / "support-1", world / "support-2")
+    shutil.rmtree(world / "support-1")
+    shutil.copytree(world / "support-0", world / "support-1")
+    run(*common, "--runs", 2, "--out", world / "grown")
+    for out in ("grown", "whole"):
+        run(*common, "--runs", 3, "--out", world / out)
+    grown, whole = (json.loads((world / out / "metrics.json").read_text()) for out in ("grown", "whole"))
+    assert list(grown["rows"]) == ["R"]
+    assert grown == whole

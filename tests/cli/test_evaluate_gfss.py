@@ -215,6 +215,8 @@ def test_every_method_gets_the_same_few_shots(gfss: Gfss) -> None:
         (["--layout", "other"], "--layout: expected one of paste, plain, scenes, got 'other'"),
         (["--conditioning", "other"], "--conditioning: expected one of full, text, got 'other'"),
         (["--fold", "0,0"], "--fold: names a fold twice"),
+        (["--fold", "0,1"], "with {fold} in --support"),
+        (["--masks", "work/{fold}/masks"], "--masks holds {fold}, but no fold is named"),
         (["--fold", "../0"], "--fold: expected names"),
         (["--output-stride", 12], "the output stride must be one of (8, 16, 32), got 12"),
     ],

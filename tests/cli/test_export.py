@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,3 +155,17 @@ def test_what_cannot_be_exported_is_said(world: World, run: Run, masks: Path) ->
         manifest.commit(Record("bus/text-0", "bus", {}, {}, {}, {"area": 0.5}))
     output = " ".join(run(*export(masks, "voc"), code=1).output.split())
     assert "was made with classes = ['chess queen', 'dog'], now it is ['bus', 'chess queen', 'dog']" in output
+
+
+def test_masks_without_their_files_are_nothing_to_paste(world: World, masks: Path, run: Run) -> None:
+    shutil.rmtree(world / "synth" / "images")
+    output = run(*compose(world, masks, "voc"), code=1).output
+    assert "nothing to paste" in output
+
+
+def test_long_and_odd_paths_are_told_whole(masks: Path, run: Run) -> None:
+    out = masks.parent / "[bold]" / ("a folder " * 10).strip() / "voc"
+    told = run("export", "--masks", masks, "--out", out).output
+    assert f"Results: {out}/\n" in told
+    assert f"Picture: {out}/pictures/samples.png\n" in told
+    assert f"{out} " in run("status", out).output

@@ -15,7 +15,7 @@ from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_prepare import prepare_emoji_5i, prepare_emoji_fss
 from aligndiff_cli.disk.support import load_pair, scan_support
 from aligndiff_cli.disk.voc import open_voc, read_label_map
-from aligndiff_cli.errors import UsageError
+from aligndiff_cli.errors import FolderError, UsageError
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -38,6 +38,13 @@ def test_supports_are_pairs_of_the_novel_classes(fold_two: Path) -> None:
     image, mask = load_pair(scan.pairs[0])
     assert image.shape == (32, 48, 3)
     assert 0 < mask.mean() < 0.5
+
+
+def test_pairs_of_another_choice_are_not_left_among_the_support(fold_two: Path, icons: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(fold_two / "support", out / "support")
+    with pytest.raises(FolderError, match=r"is a support pair of another choice"):
+        prepare_emoji_5i(out, icons, fold=2, shots=1, seed=5, size=(32, 48), scenes=1)
 
 
 def test_base_scenes_hold_no_novel_pixel_and_queries_may(fold_two: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from aligndiff_cli.disk import imagefolder
 
-NAMES = ["café", "chess queen"]
+NAMES = ["café", "chess queen", "either|or"]
 
 
 def labels_of(number: int) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_metadata_names_both_files_relative_to_itself(tmp_path: Path) -> None:
             np.testing.assert_array_equal(np.asarray(picture), labels_of(number))
         assert (root / "train" / row["file_name"]).is_file()
     names = json.loads((root / "id2label.json").read_text(encoding="utf-8"))
-    assert names == {"0": "background", "1": "café", "2": "chess queen"}
+    assert names == {"0": "background", "1": "café", "2": "chess queen", "3": "either|or"}
 
 
 def test_the_card_is_yaml_for_programs_and_leaves_the_licence_open(tmp_path: Path) -> None:
@@ -56,6 +56,7 @@ def test_the_card_is_yaml_for_programs_and_leaves_the_licence_open(tmp_path: Pat
     assert "license" not in header
     assert "add `license:`" in text
     assert "| 2 | chess queen |" in text
+    assert "| 3 | either\\|or |" in text
     assert "How it was made." in text
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aligndiff_cli.disk import manifest as _manifest
 from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite
 from aligndiff_cli.errors import FolderError
 
@@ -81,3 +82,20 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="leaves the folder"):
         contained(folder, "masks/a.png")
     assert contained(folder, "other/a.png") == folder / "other" / "a.png"
+
+
+def test_records_brought_together_while_they_are_read_are_all_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, item in (("manifest.jsonl", record("a")), ("manifest.1-of-2.jsonl", record("b"))):
+        with ManifestWriter(tmp_path, name) as manifest:
+            manifest.commit(item)
+    read, waiting = _manifest._whole_lines, [True]
+
+    def interrupted(path: Path):  # type: ignore[no-untyped-def]
+        yield from list(read(path))
+        if waiting and waiting.pop():  # another process, after the first file was read
+            rewrite(tmp_path, [record("a"), record("b")])
+
+    monkeypatch.setattr(_manifest, "_whole_lines", interrupted)
+    assert set(read_records(tmp_path)) == {"a", "b"}

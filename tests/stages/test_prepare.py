@@ -138,3 +138,10 @@ def test_label_maps_may_be_shared_by_folds(roots: dict[str, Path], tmp_path: Pat
 )
 def test_what_cannot_be_meant(flags: list[str], message: str, tmp_path: Path) -> None:
     assert message in run(*flags, "--out", tmp_path / "out", code=2)
+
+
+def test_pairs_to_train_on_are_not_said_to_be_support(tmp_path: Path) -> None:
+    root = build_fss(tmp_path / "fss", ("waffle_iron",))
+    output = run("fss-1000", "--root", root, "--out", tmp_path / "[out]", "--split", "train", "--partial")
+    assert "[out]/train the pairs" in output
+    assert output.endswith("Made.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.manifest import read_records
-from aligndiff_cli.disk.run_file import read_run
+from aligndiff_cli.disk.run_file import read_run, write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.stages.runner import run_stage
 from tests.stages.letters import Killed, Letters, Silent, contents, go
@@ -52,6 +53,13 @@ def test_other_options_are_refused_by_name(tmp_path: Path) -> None:
         go(Letters(tmp_path, flavour="mint"))
     assert go(Letters(tmp_path, flavour="mint"), force=True).made == 5
     assert (tmp_path / "a.txt").read_text().endswith("mint")
+
+
+def test_an_option_that_an_older_version_did_not_record_is_refused_as_that(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    write_run(tmp_path, replace(Letters(tmp_path).describe(), options={}))
+    with pytest.raises(FolderError, match="another version, which did not record flavour, now it is plain"):
+        go(Letters(tmp_path))
 
 
 def test_an_interrupted_forced_run_keeps_no_record_of_the_old_work(tmp_path: Path) -> None:

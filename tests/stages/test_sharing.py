@@ -63,6 +63,12 @@ def test_a_shard_that_is_not_the_last_tells_how_far_all_are(tmp_path: Path, whol
     assert not look(folder).remarks
 
 
+def test_shards_with_nothing_to_do_are_not_listed(tmp_path: Path) -> None:
+    outcome = shard(Letters(tmp_path, "abc"), 4, 4)
+    assert (outcome.made, outcome.kept) == (0, 0)
+    assert outcome.summary.rows == [["1/4", "0", "2"], ["2/4", "0", "1"]]
+
+
 @pytest.mark.parametrize("then", [[1], [1, 2], [4, 3, 2, 1]])
 def test_a_killed_shard_is_finished_by_any_number_of_others(
     tmp_path: Path, whole: dict[str, bytes], then: list[int]
