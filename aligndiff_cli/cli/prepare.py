@@ -141,9 +141,9 @@ def command(
         show_error(problem, "[yellow]Skipped[/]")
     if not quiet:
         for name, what in prepared.made.items():
-            output.print(f"[bold]{escape(str(out / name))}[/]  {escape(what)}", soft_wrap=True)
+            output.print(f"[bold]{escape(str(out / name))}[/]  {escape(what)}")
         support = f"aligndiff invert --images {out}/support --out bank/" if "support" in prepared.made else ""
         following = f" Next: [cyan]{escape(support)}[/]" if support else ""
-        output.print(f"{'Already there.' if prepared.kept else 'Made.'}{following}", soft_wrap=True)
+        output.print(f"{'Already there.' if prepared.kept else 'Made.'}{following}")
     if prepared.problems:
         raise typer.Exit(1)
