@@ -134,6 +134,12 @@ $(GFSS:%=%/evaluate): %/evaluate: %/compose
 $(SETS): %: %-0/compose %-1/compose %-2/compose %-3/compose
 	$(call gfss,0$(comma)1$(comma)2$(comma)3,$*-{fold})
 
+.PHONY: smoke
+smoke: ## one emoji split from end to end, so small that nothing is learnt: does every stage run?
+	$(MAKE) emoji-5-3 OUT=$(OUT)/smoke SHOTS=1 PER_CLASS=4 PREPARE_FLAGS='--scenes 12' \
+	  INVERT_FLAGS='--steps 2 --preview 0' GENERATE_FLAGS='--steps 2' COMPOSE_FLAGS='--count 6' \
+	  EVALUATE_FLAGS='--epochs 1 --iterations 2 --batch 2 --base-batch 2'
+
 RUNS ?= 5
 JOBS ?= 2
 
