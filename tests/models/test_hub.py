@@ -133,6 +133,7 @@ def test_a_variant_that_is_there_is_not_fetched_again_in_the_other(fake: FakeHub
     loading._download(REPO, half=not half)
     fake.cached = set(fake.fetched)
     fake.fetched.clear()
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         loading._download(REPO, half=half)
     assert (set(fake.fetched), caplog.messages) == (fake.cached, [])
