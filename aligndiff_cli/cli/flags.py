@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from aligndiff_cli.errors import UsageError
 
@@ -20,6 +19,8 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
     """Take the flags' defaults from a YAML file; flags on the command line win."""
     if path is None or context.resilient_parsing:
         return path
+    import yaml  # only now: --help should open at once
+
     try:
         values: Any = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
