@@ -48,3 +48,8 @@ class FolderError(AligndiffError):
 
 class ModelError(AligndiffError):
     """A model cannot be loaded, or does not fit what it is used with."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, without the pages that follow; the error's kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

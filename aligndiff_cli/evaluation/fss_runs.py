@@ -12,7 +12,7 @@ from typing import Any
 
 from aligndiff_cli.evaluation.gfss import Spread, over_folds, spread
 from aligndiff_cli.evaluation.metrics import mean
-from aligndiff_cli.evaluation.tables import DASH, SCHEMA, markdown_table, percent
+from aligndiff_cli.evaluation.tables import DASH, SCHEMA, markdown_table, percent, spread_percent
 
 FIGURES = ("miou", "ood_miou", "fb_iou", "boundary_iou")
 
@@ -71,7 +71,7 @@ def fss_runs_markdown(document: Mapping[str, Any]) -> str:
         [
             [
                 name,
-                *(_cell(row[key]) for key in FIGURES),
+                *(spread_percent(row[key]) for key in FIGURES),
                 f"{row['used_per_class']:.1f}" if row["samples"] else "0",
                 DASH if name == reference else f"{row['improved']} / {row['harmed']}",
             ]
@@ -94,8 +94,3 @@ def _notes(document: Mapping[str, Any]) -> str:
     lines = [f"{named}{len(document['runs'])} runs, {pictures} query pictures in all."]
     lines.append("± is the standard deviation over the runs of a fold.")
     return " ".join(lines) + "\n"
-
-
-def _cell(figure: Mapping[str, Any]) -> str:
-    text = percent(figure["mean"])
-    return text if figure["sd"] is None else f"{text} ± {percent(figure['sd'])}"

@@ -18,7 +18,7 @@ from aligndiff_cli.evaluation.gfss import (
     over_runs,
     over_steps,
 )
-from aligndiff_cli.evaluation.tables import DASH, SCHEMA, markdown_table, percent
+from aligndiff_cli.evaluation.tables import DASH, SCHEMA, markdown_table, spread_percent
 
 REPORTS: dict[str, tuple[str, Callable[[RunResult], Scores]]] = {
     "last": ("after the last step", last),
@@ -114,7 +114,7 @@ def _score_table(document: Mapping[str, Any]) -> str:
     parts = [(f"fold {fold['fold']}, ", fold) for fold in folds] if len(folds) > 1 else []
     parts.append(("all folds, " if parts else "", document["overall"]))
     rows = [
-        [f"{prefix}{name}", *(_spread(figures[report][key]) for key in ("base", "novel", "hm"))]
+        [f"{prefix}{name}", *(spread_percent(figures[report][key]) for key in ("base", "novel", "hm"))]
         for prefix, figures in parts
         for report, (name, _) in REPORTS.items()
     ]
@@ -122,7 +122,7 @@ def _score_table(document: Mapping[str, Any]) -> str:
 
 
 def _class_table(document: Mapping[str, Any]) -> str:
-    rows = [[row["name"], row["part"], _spread(row["iou"])] for row in document["classes"]]
+    rows = [[row["name"], row["part"], spread_percent(row["iou"])] for row in document["classes"]]
     return markdown_table(["class", "base / novel", "IoU"], rows)
 
 
@@ -159,9 +159,3 @@ def _runs(folds: Sequence[Mapping[str, Any]]) -> str:
     fewest, most = min(sizes), max(sizes)
     count = str(most) if fewest == most else f"{fewest} to {most}"
     return f"{count} run{'' if most == 1 else 's'}{' each' if len(folds) > 1 else ''}"
-
-
-def _spread(figure: Mapping[str, Any]) -> str:
-    """A figure in percent, with its deviation where it has one."""
-    text = percent(figure["mean"])
-    return text if figure["sd"] is None else f"{text} ± {percent(figure['sd'])}"

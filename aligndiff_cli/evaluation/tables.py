@@ -31,6 +31,12 @@ def percent(value: float | None, signed: bool = False) -> str:
     return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
 
 
+def spread_percent(figure: Mapping[str, Any]) -> str:
+    """A spread as plain data, in percent, with its deviation where it has one."""
+    text = percent(figure["mean"])
+    return text if figure["sd"] is None else f"{text} ± {percent(figure['sd'])}"
+
+
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; the first column is aligned left, the others right."""
     lines = [columns, [":--"] + ["--:"] * (len(columns) - 1), *rows]

@@ -11,11 +11,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
-from aligndiff_cli.errors import AligndiffError, ModelError
+from aligndiff_cli.disk.atomic import FULL
+from aligndiff_cli.errors import AligndiffError, ModelError, first_line
 
 log = logging.getLogger(__name__)
 """Announcements are logged at INFO; the command line shows them."""
@@ -203,8 +203,9 @@ def _explained(repo: str) -> Iterator[None]:
         remedy = f"Check the name at {page}; for a private one set HF_TOKEN"
         raise ModelError("neither a folder nor a model on the hub", repo, remedy) from error
     except Exception as error:  # the client raises a dozen unrelated kinds when the network fails it
-        if isinstance(error, OSError) and error.errno == ENOSPC:
+        if isinstance(error, OSError) and error.errno in FULL:
             remedy = "Free some space, or set HF_HOME to a folder on a larger disk"
             raise ModelError("the disk is full", repo, remedy) from error
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"cannot be downloaded ({first})", repo, "Check the network and try again") from error
+        raise ModelError(
+            f"cannot be downloaded ({first_line(error)})", repo, "Check the network and try again"
+        ) from error

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.utils import logging as hf_logging
 
-from aligndiff_cli.errors import ModelError
+from aligndiff_cli.errors import ModelError, first_line
 
 PREPROCESSING, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 REMEDY = "Give a folder in transformers' layout, or a hub name that can be reached."
@@ -79,11 +79,6 @@ def read_json(folder: Path, name: str) -> dict:
     if not isinstance(content, dict):
         raise ModelError(f"{name} is not a JSON object", folder)
     return content
-
-
-def first_line(error: BaseException) -> str:
-    """What a library says, without the pages that follow."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.models.diffusion.capture import AttentionSums
 from aligndiff_cli.models.diffusion.joint_capture import capture_joint
 from aligndiff_cli.models.diffusion.model import DiffusionModel
@@ -108,14 +107,7 @@ class FlowModel(DiffusionModel):
         single = getattr(self.transformer, "single_transformer_blocks", ())
         return [*self.transformer.transformer_blocks, *single]
 
-    def capture(
-        self,
-        latent_size: tuple[int, int],
-        class_tokens: Sequence[Sequence[int]],
-        levels: Sequence[int] | None = None,
-        tokens: Tokens | None = None,
+    def _capture(
+        self, latent_size: tuple[int, int], levels: Sequence[int], sums: AttentionSums
     ) -> AbstractContextManager[AttentionSums]:
-        """While open, sum up the patches' attention to the class names, see ``capture_joint``."""
-        own = self.defaults
-        sums = AttentionSums(class_tokens, tokens or own.attention_tokens, self.device)
-        return capture_joint(self.transformer, latent_size, self._level, levels or own.attention_levels, sums)
+        return capture_joint(self.transformer, latent_size, self._level, levels, sums)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from aligndiff_cli.errors import ModelError
+from aligndiff_cli.errors import ModelError, first_line
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.diffusion.compiling import compile_denoiser
 from aligndiff_cli.models.diffusion.defaults import DEFAULTS_FILE, read_defaults
@@ -77,8 +77,9 @@ def load_diffusion(
         defaults = read_defaults(folder, family.suggested(folder))
         pipeline = _pipeline(folder, precision, family)
     except _UNREADABLE as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(f"cannot be loaded ({reason[0]})", folder, "Download or copy the model again") from error
+        raise ModelError(
+            f"cannot be loaded ({first_line(error)})", folder, "Download or copy the model again"
+        ) from error
     model = family(
         pipeline,
         source=str(source),

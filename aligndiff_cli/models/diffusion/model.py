@@ -191,7 +191,6 @@ class DiffusionModel(ABC):
             One (B, C_i, h_i, w_i) per resolution or block, coarsest first, in the model's precision.
         """
 
-    @abstractmethod
     def capture(
         self,
         latent_size: tuple[int, int],
@@ -207,6 +206,15 @@ class DiffusionModel(ABC):
             levels: layers to read, as halvings of the latent's resolution; None for the model's own.
             tokens: see ``token_groups``; None for the model's own.
         """
+        own = self.defaults
+        sums = AttentionSums(class_tokens, tokens or own.attention_tokens, self.device)
+        return self._capture(latent_size, levels or own.attention_levels, sums)
+
+    @abstractmethod
+    def _capture(
+        self, latent_size: tuple[int, int], levels: Sequence[int], sums: AttentionSums
+    ) -> AbstractContextManager[AttentionSums]:
+        """While open, add the attention at some levels to the sums: the family's part of ``capture``."""
 
     @property
     def latent_factor(self) -> int:

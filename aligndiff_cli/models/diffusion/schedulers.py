@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndiff_cli.errors import UsageError
+from aligndiff_cli.errors import UsageError, first_line
 
 SHORT_NAMES = {
     "ddim": "DDIMScheduler",
@@ -48,8 +48,7 @@ def build_scheduler(name: str | None, own: Any) -> Any:
     try:
         return cls.from_config(config)
     except ImportError as error:
-        first = str(error).strip().splitlines()[0]
-        raise UsageError(f"the scheduler {name!r} needs a package that is missing ({first})") from error
+        raise UsageError(f"the scheduler {name!r} needs a package that is missing ({first_line(error)})") from error
 
 
 def set_steps(scheduler: Any, steps: int, device: torch.device, told: Mapping[str, Any]) -> Tensor:

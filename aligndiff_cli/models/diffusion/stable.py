@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import ModelError
-from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.capture import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.encoders import TextEncoder, encode_empty, encode_section
@@ -121,17 +120,9 @@ class StableDiffusion(DiffusionModel):
         """What the U-Net is told besides the encoded prompt."""
         return None
 
-    def capture(
-        self,
-        latent_size: tuple[int, int],
-        class_tokens: Sequence[Sequence[int]],
-        levels: Sequence[int] | None = None,
-        tokens: Tokens | None = None,
+    def _capture(
+        self, latent_size: tuple[int, int], levels: Sequence[int], sums: AttentionSums
     ) -> AbstractContextManager[AttentionSums]:
-        """While open, sum up the U-Net's cross-attention to the class names."""
-        own = self.defaults
-        levels, tokens = levels or own.attention_levels, tokens or own.attention_tokens
-        sums = AttentionSums(class_tokens, tokens, self.device)
         return capture_unet(self.unet, latent_size, levels, sums)
 
 

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from transformers import AutoConfig, PreTrainedModel, ResNetModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
 
-from aligndiff_cli.errors import ModelError
+from aligndiff_cli.errors import ModelError, first_line
 from aligndiff_cli.models.hub import network_folder
-from aligndiff_cli.models.pretrained import first_line, normalisation, pretrained, read_json
+from aligndiff_cli.models.pretrained import normalisation, pretrained, read_json
 from aligndiff_cli.models.segmenters.state_files import read_state
 from aligndiff_cli.models.segmenters.torchvision_names import IMAGENET_MEAN, IMAGENET_STD, build_resnet
 
