@@ -81,18 +81,18 @@ def read_mask(path: Path) -> MaskArray:
         bool (H, W); it may be empty or full: :func:`check_pair` refuses those.
 
     Raises:
-        InputError: the file cannot be read, or is a photograph rather than a mask.
+        InputError: the file cannot be read, is a photograph rather than a mask, or is too dark to be one.
     """
     picture, lossy = _decode(path)
     if picture.mode == "1":
         return np.array(picture)
     if picture.mode == "P" and not _alpha_varies(picture):
-        return mask_of_indices(np.array(picture), _palette(picture))
+        return mask_of_indices(np.array(picture), _palette(picture), path)
     if _alpha_varies(picture):
         # a cut-out: its colours are the object's, its alpha is the mask
-        return mask_of_levels(np.array(picture.convert("RGBA"))[:, :, 3], 255, lossy)
+        return mask_of_levels(np.array(picture.convert("RGBA"))[:, :, 3], 255, lossy, path)
     if _is_grey(picture):
-        return mask_of_levels(*_levels(picture, path), lossy)
+        return mask_of_levels(*_levels(picture, path), lossy, path)
     return mask_of_colours(np.array(_converted(picture, "RGB", path)), lossy, path)
 
 

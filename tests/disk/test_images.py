@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from aligndiff_cli.disk.images import (
 )
 from aligndiff_cli.errors import FolderError, InputError
 from tests import nasty
+from tests.datasets.lookalikes import tinted_mask
 
 IMAGE, MASK = nasty.image_and_mask()
 
@@ -180,6 +182,94 @@ def test_every_kind_of_mask_reads_alike(tmp_path: Path, write: Damage) -> None:
     mask = read_mask(write(tmp_path / "m.png"))
     assert np.array_equal(mask, SMALL)
     assert mask.dtype == np.bool_
+
+
+TINTED = tinted_mask(np.pad(np.ones((60, 90), bool), 20), 3)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda p: nasty.save(p, TINTED),
+        lambda p: nasty.rgba(p, TINTED, np.full(TINTED.shape[:2], 255, np.uint8)),
+        lambda p: Image.fromarray(TINTED).save(p.with_suffix(".jpg"), quality=90) or p.with_suffix(".jpg"),
+        lambda p: Image.fromarray(TINTED).quantize(250).save(p) or p,
+    ],
+    ids=["RGB", "RGBA", "JPEG", "palette"],
+)
+def test_soft_edges_whose_channels_differ(tmp_path: Path, write: Damage) -> None:
+    """FSS-1000's masks: hundreds of colours, none of them strong, nearly all pixels almost black or white."""
+    expected = np.pad(np.ones((60, 90), bool), 20)
+    assert np.array_equal(read_mask(write(tmp_path / "m.png")), expected)
+
+
+def test_a_tint_does_not_change_what_grey_means(tmp_path: Path) -> None:
+    """Labels 0, 1 and 2 with a channel a level apart stay labels."""
+    labels = EIGHT[..., None] * np.array([1, 2, 2], np.uint8)
+    assert np.array_equal(read_mask(nasty.save(tmp_path / "m.png", labels)), SMALL)
+
+
+@pytest.mark.parametrize(("suffix", "message"), [(".png", r"picture of \d+ colours"), (".jpg", "lossy")])
+@pytest.mark.parametrize("share", [0.12, 0.4], ids=["on white", "on black"])
+def test_a_photograph_on_an_even_ground_is_no_soft_mask(
+    tmp_path: Path, suffix: str, message: str, share: float
+) -> None:
+    """A shop's picture of a thing on white, and a lit thing at night: much is white or black, but not enough."""
+    photo = np.full((60, 90, 3), 255 if share < 0.3 else 0, np.uint8)
+    side = int(60 * 90 * share / 60)
+    photo[:, :side] = np.random.default_rng(0).integers(40, 100, (60, side, 3))
+    photo[0, 0], photo[0, 1] = 0, 255
+    with pytest.raises(InputError, match=message):
+        read_mask(nasty.save(tmp_path / f"m{suffix}", photo))
+
+
+def test_specks_on_a_white_mask_are_no_labels(tmp_path: Path) -> None:
+    """255 is VOC's ignore beside labels, but beside one stray pixel of 3 it is the object."""
+    levels = MASK.astype(np.uint8) * 255
+    levels[0, 0] = 3
+    assert np.array_equal(read_mask(nasty.save(tmp_path / "m.png", levels)), MASK)
+
+
+def test_background_that_is_not_black_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a background of 0, got 16 and 255 only"):
+        read_mask(nasty.save(tmp_path / "m.png", np.where(MASK, 255, 16).astype(np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        (np.array([[7, 26001, 26002]], np.uint16), "highest value is 26002, and foreground begins at 32768 of 65535"),
+        (np.arange(101, dtype=np.uint8)[None], "highest value is 100, and foreground begins at 128 of 255"),
+        (np.arange(101, dtype=np.uint16)[None], "highest value is 100, and foreground begins at 128 of 255"),
+    ],
+)
+def test_a_mask_that_does_not_reach_the_cut_says_where_it_is(tmp_path: Path, levels: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_mask(nasty.save(tmp_path / "m.png", np.repeat(levels, 3, axis=0)))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda p: nasty.save(p, EIGHT + np.eye(5, 9, dtype=np.uint8)), "holds 2 labels (1, 2), which are read as one"),
+        (lambda p: nasty.palette_mask(p, VOC + np.eye(5, 9, dtype=np.uint8) * EIGHT), "holds 2 labels (15, 16)"),
+        (
+            lambda p: nasty.save(p, np.dstack([EIGHT * 200, EIGHT * 90, np.eye(5, 9, dtype=np.uint8) * EIGHT * 255])),
+            "holds 2 colours (#c85a00, #c85aff)",
+        ),
+        (lambda p: nasty.save(p, VOC), ""),
+        (lambda p: nasty.save(p, SOFT), ""),
+        (lambda p: nasty.palette_mask(p, VOC), ""),
+        (lambda p: nasty.save(p, EIGHT[..., None] * np.array([0, 200, 90], np.uint8)), ""),
+    ],
+)
+def test_labels_that_are_merged_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, write: Damage, message: str
+) -> None:
+    caplog.set_level(logging.INFO, "aligndiff_cli")
+    assert np.array_equal(read_mask(write(tmp_path / "m.png")) & SMALL, SMALL)
+    assert len(caplog.messages) == bool(message)
+    assert not message or message in caplog.messages[0]
 
 
 def test_voc_ignore_colour_is_background(tmp_path: Path) -> None:
