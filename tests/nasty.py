@@ -6,6 +6,7 @@ All pictures are non-square, and the object lies off centre, so that a swap of r
 from __future__ import annotations
 
 import io
+import os
 import struct
 import unicodedata
 import zlib
@@ -127,6 +128,13 @@ def text_file(path: Path) -> Path:
     """Words under any name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("these are words\n")
+    return path
+
+
+def pipe(path: Path) -> Path:
+    """A pipe that nobody writes to: whoever opens it waits for ever."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
     return path
 
 

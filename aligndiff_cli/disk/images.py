@@ -26,6 +26,7 @@ from PIL import Image, UnidentifiedImageError
 
 from aligndiff_cli.disk.atomic import atomic_write
 from aligndiff_cli.disk.mask_rules import mask_of_colours, mask_of_indices, mask_of_levels
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
 
 ImageArray = NDArray[np.uint8]
@@ -145,9 +146,9 @@ def check_pair(image: ImageArray, mask: MaskArray, image_path: Path, mask_path: 
 def turned_by_exif(path: Path) -> bool:
     """Whether a file's EXIF orientation swaps its rows and columns."""
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(regular(path), formats=FORMATS) as picture:
             return _orientation(picture) >= 5
-    except (OSError, ValueError):
+    except (OSError, ValueError, InputError):
         return False
 
 
@@ -205,7 +206,7 @@ def _eight_bit(array: NDArray) -> NDArray[np.uint8]:
 def _decode(path: Path) -> tuple[Image.Image, bool]:
     """The decoded, upright picture, and whether its format is a lossy one."""
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path) from error
     if not data:

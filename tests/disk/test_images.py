@@ -118,6 +118,8 @@ Damage = Callable[[Path], Path]
         ("a.png", lambda p: nasty.save(p, IMAGE, "GIF"), "expected PNG, JPEG"),
         ("a.png", nasty.bomb, "too large to open"),
         ("a.png", lambda p: nasty.bomb(p, 11_000), "expected at most 100 megapixels, got 11000 x 11000"),
+        ("pipe.png", nasty.pipe, "is no file, but a pipe"),
+        ("device.png", lambda p: p.symlink_to("/dev/zero") or p, "is no file, but a device"),
         ("gone.png", lambda p: p, "No such file"),
         ("folder.png", lambda p: p.mkdir() or p, "Is a directory"),
     ],
