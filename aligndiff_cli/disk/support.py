@@ -16,11 +16,11 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask
+from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask, turned_alike
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 
@@ -112,6 +112,7 @@ def load_pair(pair: Pair) -> tuple[ImageArray, MaskArray]:
         InputError: a file cannot be read, sizes differ, or the mask is empty or full.
     """
     image, mask = read_image(pair.image), read_mask(pair.mask)
+    mask = turned_alike(mask, image.shape[:2], pair.image, pair.mask)
     check_pair(image, mask, pair.image, pair.mask)
     return image, mask
 
@@ -290,8 +291,7 @@ def _matched(
     for stem, files in images.items():
         found = masks.get(stem, [])
         if len(files) > 1:
-            what = f"{_quoted(files)} have the same stem, so they would share one mask and one output"
-            problems.append(InputError(what, files[0].parent, "Rename or remove one of them"))
+            problems.append(_same_stem(files))
         elif not found:
             problems.append(InputError("has no mask", files[0], _where_looked(files[0], stem, mask_folder)))
         elif len(found) > 1:
@@ -305,6 +305,16 @@ def _matched(
     if not images and not problems:
         problems.append(InputError("holds no pictures", mask_folder, "Add image-mask pairs, or remove the folder"))
     return pairs
+
+
+def _same_stem(files: Sequence[Path]) -> InputError:
+    alike = " in different Unicode forms" if len({_nfc(path.name) for path in files}) < len(files) else ""
+    what = f"{_quoted(files)} have the same stem{alike}, so they would share one mask and one output"
+    return InputError(what, files[0].parent, "Rename or remove one of them")
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _where_looked(image: Path, stem: str, mask_folder: Path) -> str:
