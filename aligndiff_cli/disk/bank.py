@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from aligndiff_cli.disk.atomic import atomic_write
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
 
 SUFFIX = ".safetensors"
@@ -66,7 +67,7 @@ def read_embedding(path: Path) -> Embedding:
         InputError: not a safetensors file, or not one embedding of shape (vectors, width) per text encoder.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
     except (SafetensorError, OSError, ValueError) as error:

@@ -17,6 +17,7 @@ How a file becomes a mask is told in :mod:`aligndiff_cli.disk.mask_rules`.
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from pathlib import Path
 
@@ -26,7 +27,10 @@ from PIL import Image, UnidentifiedImageError
 
 from aligndiff_cli.disk.atomic import atomic_write
 from aligndiff_cli.disk.mask_rules import mask_of_colours, mask_of_indices, mask_of_levels
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
+
+log = logging.getLogger(__name__)
 
 ImageArray = NDArray[np.uint8]
 MaskArray = NDArray[np.bool_]
@@ -144,11 +148,37 @@ def check_pair(image: ImageArray, mask: MaskArray, image_path: Path, mask_path: 
 
 def turned_by_exif(path: Path) -> bool:
     """Whether a file's EXIF orientation swaps its rows and columns."""
+    return _orientation_of(path) >= 5
+
+
+def turned_alike(drawn: NDArray, shape: tuple[int, int], image_path: Path, drawn_path: Path) -> NDArray:
+    """What was drawn on a photograph's stored pixels, turned as its EXIF orientation turns the photograph.
+
+    Several labelling tools pass over the orientation. Where the drawing fits the unturned photograph and not the turned
+    one, it is turned too, and a line in the log says so.
+
+    Args:
+        drawn: bool or uint8 (H, W), a mask or a label map.
+        shape: (H, W) of the photograph as it is shown.
+        image_path, drawn_path: where both came from.
+
+    Returns:
+        The same, or turned.
+    """
+    orientation = _orientation_of(image_path)
+    if drawn.shape == shape or drawn.shape != shape[::-1] or orientation < 5 or turned_by_exif(drawn_path):
+        return drawn
+    log.info("%s is drawn on the unturned pixels of %s: it is turned with it", drawn_path, image_path.name)
+    turned = Image.fromarray(drawn.astype(np.uint8)).transpose(_UPRIGHT[orientation])
+    return np.array(turned).astype(drawn.dtype)
+
+
+def _orientation_of(path: Path) -> int:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            return _orientation(picture) >= 5
-    except (OSError, ValueError):
-        return False
+        with Image.open(regular(path), formats=FORMATS) as picture:
+            return _orientation(picture)
+    except (OSError, ValueError, InputError):
+        return 1
 
 
 def write_png(path: Path, array: NDArray, palette: ImageArray | None = None) -> None:
@@ -205,7 +235,7 @@ def _eight_bit(array: NDArray) -> NDArray[np.uint8]:
 def _decode(path: Path) -> tuple[Image.Image, bool]:
     """The decoded, upright picture, and whether its format is a lossy one."""
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path) from error
     if not data:
@@ -312,11 +342,10 @@ def _size_error(image: ImageArray, mask: MaskArray, image_path: Path, mask_path:
         f"expected a mask of the size of '{image_path.name}', {width} x {height} (width x height), "
         f"got {mask.shape[1]} x {mask.shape[0]}"
     )
-    if mask.shape == (width, height) and turned_by_exif(image_path) != turned_by_exif(mask_path):
-        which = image_path if turned_by_exif(image_path) else mask_path
+    if mask.shape == (width, height) and turned_by_exif(mask_path):
         remedy = (
-            f"'{which.name}' is shown turned by its EXIF orientation and the other one is not; "
-            "turn the mask, or save the photograph upright without the tag"
+            f"'{mask_path.name}' is shown turned by an EXIF orientation that its photograph has not; "
+            "save the mask upright, without the tag"
         )
     else:
         remedy = "Draw the mask on this very image, or scale it to the same size"

@@ -21,6 +21,7 @@ from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import read_image, write_jpeg, write_png
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.mask_rules import IGNORE
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import FolderError, InputError
 
 PICTURES = "JPEGImages"
@@ -68,8 +69,10 @@ def read_label_map(path: Path) -> np.ndarray:
         InputError: the file cannot be read, is no PNG, holds values above 255 or colours that are not VOC's.
     """
     try:
-        with Image.open(path, formats=("PNG",)) as picture:
+        with Image.open(regular(path), formats=("PNG",)) as picture:
             picture.load()
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError("there is no such label map", path) from error
     except Exception as error:  # damaged bytes make the decoder raise nearly anything
@@ -236,7 +239,7 @@ def read_classes(root: Path) -> list[str] | None:
     A first line that names the background (class 0) is left out, as some tools write it.
     """
     path = root / CLASSES
-    if not path.is_file():
+    if not path.exists():
         return None
     names = [line.strip() for line in _lines(path)]
     while names and not names[-1]:
@@ -252,7 +255,7 @@ def read_classes(root: Path) -> list[str] | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return regular(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FolderError("cannot be read as UTF-8 text", path) from error
 

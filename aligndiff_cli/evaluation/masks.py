@@ -114,7 +114,7 @@ def _listed(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
-        if path.suffix.lower() == ".png" and not hidden and path.is_file():
+        if path.suffix.lower() == ".png" and not hidden and not path.is_dir():
             found[unicodedata.normalize("NFC", inside.with_suffix("").as_posix())] = path
     if not found:
         raise FolderError("holds no masks (PNG files)", folder)

@@ -17,6 +17,7 @@ from aligndiff_cli.disk.images import (
     read_image,
     read_mask,
     read_soft,
+    turned_alike,
     turned_by_exif,
     write_jpeg,
     write_png,
@@ -118,6 +119,8 @@ Damage = Callable[[Path], Path]
         ("a.png", lambda p: nasty.save(p, IMAGE, "GIF"), "expected PNG, JPEG"),
         ("a.png", nasty.bomb, "too large to open"),
         ("a.png", lambda p: nasty.bomb(p, 11_000), "expected at most 100 megapixels, got 11000 x 11000"),
+        ("pipe.png", nasty.pipe, "is no file, but a pipe"),
+        ("device.png", lambda p: p.symlink_to("/dev/zero") or p, "is no file, but a device"),
         ("gone.png", lambda p: p, "No such file"),
         ("folder.png", lambda p: p.mkdir() or p, "Is a directory"),
     ],
@@ -346,10 +349,48 @@ def test_pairs_that_do_not_fit(mask: np.ndarray, message: str) -> None:
     assert caught.value.remedy
 
 
-def test_unturned_mask_of_a_turned_photograph_is_explained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("drawn", [MASK, MASK.astype(np.uint8) * 7], ids=["mask", "labels"])
+def test_what_is_drawn_on_unturned_pixels_is_turned_with_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, drawn: np.ndarray, orientation: int
+) -> None:
+    caplog.set_level(logging.INFO, "aligndiff_cli")
+    stored = {
+        5: IMAGE.swapaxes(0, 1), 6: np.rot90(IMAGE), 7: np.rot90(IMAGE, 2).swapaxes(0, 1), 8: np.rot90(IMAGE, 3)
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image, IMAGE)
+    # the stored pixels of the object are those of its mask
+    unturned = np.where((stored == (230, 30, 20)).all(axis=2), drawn.max(), 0).astype(drawn.dtype)
+    paths = tmp_path / "a.png", tmp_path / "m.png"
+    turned = turned_alike(unturned, image.shape[:2], *paths)
+    assert turned.dtype == drawn.dtype
+    assert np.array_equal(turned, drawn)
+    assert f"{paths[1]} is drawn on the unturned pixels of a.png" in caplog.text
+    assert turned_alike(drawn, image.shape[:2], *paths) is drawn
+
+
+def test_what_fits_neither_way_is_not_turned(tmp_path: Path) -> None:
     path = nasty.exif_turned(tmp_path / "a.jpg", IMAGE, 6)
-    with pytest.raises(InputError, match=r"'a\.jpg' is shown turned by its EXIF orientation"):
-        check_pair(read_image(path), np.rot90(MASK), path, nasty.save(tmp_path / "a.png", np.rot90(MASK)))
+    small = MASK[:-2]
+    assert turned_alike(small, IMAGE.shape[:2], path, tmp_path / "m.png") is small
+    upright = nasty.save(tmp_path / "b.png", IMAGE)
+    assert turned_alike(MASK.T, IMAGE.shape[:2], upright, tmp_path / "m.png").shape == MASK.T.shape
+
+
+def test_a_mask_turned_by_a_tag_of_its_own_is_explained(tmp_path: Path) -> None:
+    path = nasty.save(tmp_path / "a.png", IMAGE)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(MASK).save(tmp_path / "m.png", exif=exif)
+    mask = read_mask(tmp_path / "m.png")
+    with pytest.raises(
+        InputError, match=r"'m\.png' is shown turned by an EXIF orientation that its photograph has not"
+    ):
+        check_pair(IMAGE, mask, path, tmp_path / "m.png")
 
 
 @pytest.mark.parametrize("array", [IMAGE, IMAGE[:, :, 0], MASK])
