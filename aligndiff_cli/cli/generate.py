@@ -89,10 +89,22 @@ def command(
         ),
     ] = None,
     height: Annotated[
-        int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
+        int | None,
+        typer.Option(
+            callback=flags.at_least(8, flags.MOST_PIXELS),
+            help="Pixels.",
+            show_default="the model's own",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
+        int | None,
+        typer.Option(
+            callback=flags.at_least(8, flags.MOST_PIXELS),
+            help="Pixels.",
+            show_default="the model's own",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     batch: Annotated[
         int, typer.Option(callback=flags.at_least(1), help="Images sampled at once.", rich_help_panel=MODEL)

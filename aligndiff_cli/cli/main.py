@@ -9,6 +9,7 @@ import typer
 
 from aligndiff_cli import __version__
 from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
+from aligndiff_cli.cli.checks import CheckedCommand
 
 OVERVIEW = """
 Turn a handful of image-mask pairs of a new class into hundreds that train segmentation models.
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (prepare, invert, generate, mask, compose, evaluate, export, status):
-    app.command(name=command.NAME)(command.command)
+    app.command(name=command.NAME, cls=CheckedCommand)(command.command)
 
 
 def _version(value: bool) -> None:

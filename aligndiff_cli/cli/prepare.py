@@ -68,7 +68,11 @@ def command(
     ] = "interleaved",
     year: Annotated[
         int,
-        typer.Option(help="coco-20i: release 2014 (HSNet, GFS-Seg) or 2017 (GAPS, PIFS).", rich_help_panel=METHOD),
+        typer.Option(
+            callback=flags.at_least(0),
+            help="coco-20i: release 2014 (HSNet, GFS-Seg) or 2017 (GAPS, PIFS).",
+            rich_help_panel=METHOD,
+        ),
     ] = 2017,
     split: Annotated[
         str, typer.Option(help="fss-1000, emoji-fss: train, val or test.", rich_help_panel=METHOD)

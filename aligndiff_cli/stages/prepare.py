@@ -101,7 +101,7 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
 
 @contextmanager
 def _at_work(folder: Path, run: RunFile) -> Iterator[None]:
-    """Say in the folder that this run is at work there; one that is refused before it wrote anything leaves no trace."""
+    """Say in the folder that this run is at work there; one that is refused before it wrote a thing leaves no trace."""
     unfinished, existed = folder / layout.UNFINISHED, folder.exists()
     write_text(unfinished, "")
     write_run(folder, run)
