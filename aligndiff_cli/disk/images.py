@@ -146,6 +146,19 @@ def check_pair(image: ImageArray, mask: MaskArray, image_path: Path, mask_path: 
         )
 
 
+def stored_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture's stored pixels, whatever its EXIF orientation; only its head is read.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    try:
+        with Image.open(regular(path), formats=FORMATS) as picture:
+            return picture.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError("is no picture that can be read", path, EXPORT) from error
+
+
 def turned_by_exif(path: Path) -> bool:
     """Whether a file's EXIF orientation swaps its rows and columns."""
     return _orientation_of(path) >= 5
@@ -177,7 +190,7 @@ def _orientation_of(path: Path) -> int:
     try:
         with Image.open(regular(path), formats=FORMATS) as picture:
             return _orientation(picture)
-    except (OSError, ValueError, InputError):
+    except (OSError, ValueError, InputError, Image.DecompressionBombError):
         return 1
 
 
