@@ -146,6 +146,18 @@ def check_pair(image: ImageArray, mask: MaskArray, image_path: Path, mask_path: 
         )
 
 
+def checked_size(path: Path) -> tuple[int, int]:
+    """Rows and columns of a picture as it is shown, if it can be decoded to its end.
+
+    Of a JPEG only every eighth row and column is made, which takes less than half the time.
+
+    Raises:
+        InputError: as :func:`read_image`.
+    """
+    picture, (width, height) = _load(path, coarsely=True)
+    return (width, height) if _orientation(picture) >= 5 else (height, width)
+
+
 def stored_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture's stored pixels, whatever its EXIF orientation; only its head is read.
 
@@ -247,6 +259,14 @@ def _eight_bit(array: NDArray) -> NDArray[np.uint8]:
 
 def _decode(path: Path) -> tuple[Image.Image, bool]:
     """The decoded, upright picture, and whether its format is a lossy one."""
+    picture, _ = _load(path)
+    kind = picture.format or ""
+    turn = _UPRIGHT.get(_orientation(picture))
+    return (picture.transpose(turn) if turn is not None else picture), kind in LOSSY
+
+
+def _load(path: Path, *, coarsely: bool = False) -> tuple[Image.Image, tuple[int, int]]:
+    """The decoded picture as it is stored, and its width and height, which coarsely are not the decoded one's."""
     try:
         data = regular(path).read_bytes()
     except OSError as error:
@@ -257,8 +277,10 @@ def _decode(path: Path) -> tuple[Image.Image, bool]:
         warnings.simplefilter("ignore")  # Pillow's remarks on size and EXIF; what matters is raised below
         try:
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
-            kind = picture.format or ""
-            _check_size(picture.size, path)
+            size = picture.size
+            _check_size(size, path)
+            if coarsely:
+                picture.draft(None, (1, 1))  # a JPEG in eighths; other formats take no notice
             picture.load()
         except InputError:
             raise
@@ -270,8 +292,8 @@ def _decode(path: Path) -> tuple[Image.Image, bool]:
         except Exception as error:  # damaged bytes make Pillow's decoders raise nearly anything
             reason = str(error) or type(error).__name__
             raise InputError(f"is damaged or cut short ({reason})", path, EXPORT) from error
-        turn = _UPRIGHT.get(_orientation(picture))
-    return (picture.transpose(turn) if turn is not None else picture), kind in LOSSY
+        _orientation(picture)  # its EXIF block is read here, where remarks on it are not shown
+    return picture, size
 
 
 def _check_size(size: tuple[int, int], path: Path) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import read_image, turned_alike, write_jpeg, write_png
+from aligndiff_cli.disk.images import checked_size, read_image, turned_alike, write_jpeg, write_png
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.regular import regular
@@ -187,6 +187,16 @@ class VocFolder:
         picture = self.picture(stem)
         image, labels = read_image(picture), self.labels(stem)
         return image, fitted(labels, image.shape[:2], picture, self.label_map(stem))
+
+    def check(self, stem: str) -> set[int]:
+        """The classes an item shows, if it can be loaded; the picture is decoded as coarsely as its format allows.
+
+        Raises:
+            InputError: as :meth:`load`.
+        """
+        picture, labels = self.picture(stem), self.labels(stem)
+        fitted(labels, checked_size(picture), picture, self.label_map(stem))
+        return present_classes(labels)
 
     def present(self, stem: str) -> set[int]:
         """The classes an item shows, background and ignored pixels left out.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_mask, write_png
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
-from aligndiff_cli.disk.support import scan_support
+from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
 from aligndiff_cli.method.composition import Cutout, Placement, cut_out, paste, sample_layout
 from aligndiff_cli.method.memory import class_balanced_subset
@@ -60,11 +60,10 @@ class ComposeOptions:
 
 @dataclass(frozen=True)
 class Foreground:
-    """An object that may be pasted: its picture, its mask, and what both hashed to when the run was planned."""
+    """An object that may be pasted: its picture and its mask, and what both hashed to when the run was planned."""
 
     id: str
-    image: Path
-    mask: Path
+    load: Callable[[], tuple[np.ndarray, np.ndarray]]
     digest: str
 
 
@@ -130,30 +129,21 @@ class ComposeStage:
     def _by_class(self) -> dict[str, tuple[list[Foreground], list[Foreground]]]:
         """Class -> (inverted and real, plain) objects; samples whose mask came out empty are left out."""
         pools: dict[str, tuple[list[Foreground], list[Foreground]]] = {}
-        for sample in read_samples(self.options.foregrounds):
-            if sample.measured["area"] > 0:
-                kinds = pools.setdefault(sample.cls, ([], []))
-                self._add(kinds[sample.kind == TEXT], sample.id, sample.image, sample.mask)
+        for sample in read_samples(self.options.foregrounds, self._problems):
+            if sample.area > 0:
+                own = pools.setdefault(sample.cls, ([], []))[sample.kind == TEXT]
+                own.append(Foreground(sample.id, sample.load, joint_digest(sample.digests)))
         if self.options.support is not None:
             scan = scan_support(self.options.support)
             self._problems += scan.problems
-            for pair in scan.pairs:
-                self._add(
-                    pools.setdefault(pair.cls, ([], []))[0], f"real/{pair.cls}/{pair.stem}", pair.image, pair.mask
-                )
+            for pair, _ in load_usable(scan.pairs, self._problems):
+                digest = joint_digest({"image": file_digest(pair.image), "mask": file_digest(pair.mask)})
+                real = Foreground(f"real/{pair.cls}/{pair.stem}", partial(load_pair, pair), digest)
+                pools.setdefault(pair.cls, ([], []))[0].append(real)
         if not any(guided or plain for guided, plain in pools.values()):
-            what = "every mask is empty, or its files are gone, so there is nothing to paste"
-            raise FolderError(what, self.options.foregrounds)
+            why = f" ({first_few(self._problems)})" if self._problems else ""
+            raise FolderError(f"every mask is empty, so there is nothing to paste{why}", self.options.foregrounds)
         return pools
-
-    def _add(self, pool: list[Foreground], item_id: str, image: Path, mask: Path) -> None:
-        """Add one object to a pool, unless a file of it is missing."""
-        try:
-            digest = joint_digest({"image": file_digest(image), "mask": file_digest(mask)})
-        except InputError as error:
-            self._problems.append(error)
-        else:
-            pool.append(Foreground(item_id, image, mask, digest))
 
     @cached_property
     def pools(self) -> list[Pool]:
@@ -249,7 +239,7 @@ class ComposeStage:
     @lru_cache(maxsize=256)  # noqa: B019
     def _cutout(self, foreground_id: str) -> Cutout:
         pool, foreground = self._found[foreground_id]
-        return cut_out(read_image(foreground.image), read_mask(foreground.mask), pool.class_id, foreground_id)
+        return cut_out(*foreground.load(), pool.class_id, foreground_id)
 
     def units(self, group: Sequence[Item]) -> int:
         """Scenes."""
