@@ -146,9 +146,10 @@ def test_a_step_trains_and_hands_over(deeplab: DeepLab, name: str) -> None:
     after = deeplab.state_dict()
     first = "backbone.embedder.embedder.convolution.weight"
     assert not torch.equal(before[first], after[first])
-    moved = [key for key in before if "running" in key or "batches" in key if not torch.equal(before[key], after[key])]
-    # batch normalization is frozen in GAPS and fine-tuning; PIFS renormalises with moving statistics
-    assert bool(moved) == (name == "pifs")
+    # batch normalization is frozen in GAPS and fine-tuning; PIFS renormalises by the statistics of the base stage
+    statistics = [key for key in before if "running" in key or "batches" in key]
+    assert statistics
+    assert all(torch.equal(before[key], after[key]) for key in statistics)
 
 
 @pytest.mark.parametrize("name", METHODS)
