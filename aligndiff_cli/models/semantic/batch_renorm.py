@@ -9,10 +9,10 @@ from torch import Tensor, nn
 class BatchRenorm2d(nn.BatchNorm2d):
     """Normalises by the batch as batch normalization does, corrected to the running statistics, which stay as they are.
 
-    x_hat = (x - mu_B) / sigma_B * r + d with r = sigma_B / sigma and d = (mu_B - mu) / sigma, both taken as constants. So
-    the values are those of batch normalization in eval mode, and only the gradient knows of the batch. As in PIFS, and
-    unlike Ioffe's, r and d have no bounds and mu, sigma never move: a few pictures of one class must not overwrite what
-    the base classes were learnt with.
+    x_hat = (x - mu_B) / sigma_B * r + d with r = sigma_B / sigma and d = (mu_B - mu) / sigma, both taken as constants.
+    So the values are those of batch normalization in eval mode, and only the gradient knows of the batch. As in PIFS,
+    and unlike Ioffe's, r and d have no bounds and mu, sigma never move: a few pictures of one class must not overwrite
+    what the base classes were learnt with.
     """
 
     def forward(self, input: Tensor) -> Tensor:
