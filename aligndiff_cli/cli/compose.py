@@ -22,7 +22,8 @@ def command(
     base: Annotated[
         Path,
         typer.Option(
-            help="Base images in VOC layout: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt.",
+            help="Base images with labels: a VOC folder (JPEGImages/, SegmentationClass/, "
+            "ImageSets/Segmentation/train.txt), or COCO's instances JSON or the folder that holds it.",
             rich_help_panel=FOLDERS,
         ),
     ],
@@ -33,6 +34,15 @@ def command(
             help="Real pairs to paste as well; they count with the inverted ones (D.3).", rich_help_panel=FOLDERS
         ),
     ] = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="The base is any folder of photographs, of which nothing is known: all but what is pasted is "
+            "background.",
+            rich_help_panel=FOLDERS,
+        ),
+    ] = False,
     output_format: flags.Format = "voc",
     count: Annotated[
         int,
@@ -59,6 +69,14 @@ def command(
             callback=flags.at_least(0.001, flags.MOST_SCALE), help="Largest scale (D.2).", rich_help_panel=METHOD
         ),
     ] = 2.0,
+    scale_of: Annotated[
+        str,
+        typer.Option(
+            help="What scale 1 is: frame (the object's picture fitted into the base image, whatever their sizes) or "
+            "pixels (as large as in its picture; D.2 as printed, GAPS).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "frame",
     inverted_share: Annotated[
         float,
         typer.Option(
@@ -100,11 +118,13 @@ def command(
                 out=out,
                 support=support,
                 format=output_format,
+                unlabelled=unlabelled,
                 count=count,
                 memory=memory,
                 max_objects=max_objects,
                 scale_low=scale_low,
                 scale_high=scale_high,
+                scale_of=scale_of,
                 inverted_share=inverted_share,
                 min_area=min_area,
                 seed=seed,

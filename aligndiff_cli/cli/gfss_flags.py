@@ -24,6 +24,15 @@ Base = Annotated[
     Path | None,
     typer.Option(help="Base images (VOC layout, split train, classes.txt naming all classes).", rich_help_panel=GFSS),
 ]
+SupportLabels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Label maps of the support pictures, <class>/<stem>.png, numbered as classes.txt: what the few shots show "
+        "of base classes keeps its label (PIFS).",
+        show_default="<support>_labels, if it is there",
+        rich_help_panel=GFSS,
+    ),
+]
 BaseModel = Annotated[
     Path | None,
     typer.Option(
@@ -71,7 +80,7 @@ ClassesPerStep = Annotated[
     int, _count("Novel classes learnt at a time (PASCAL: 1, COCO: 5); 0 for all at once.", least=0, default=True)
 ]
 Iterations = Annotated[int | None, _count("Iterations per step (paper: 200).", TRAINING, least=0)]
-Batch = Annotated[int | None, _count("Pictures per iteration (paper: 16).", TRAINING)]
+Batch = Annotated[int | None, _count("Pictures per iteration (paper: 16; PIFS: 10, no more than there are).", TRAINING)]
 Crop = Annotated[
     int | None,
     _count("Side of training windows, pixels, also in the base stage (paper: 512).", TRAINING, 16, most=MOST_PIXELS),
@@ -86,6 +95,14 @@ ScaleLow = Annotated[
 ]
 ScaleHigh = Annotated[
     float | None, _count("Greatest scale of a pasted object (D.2: 2).", TRAINING, 0.01, most=MOST_SCALE)
+]
+ScaleOf = Annotated[
+    str,
+    typer.Option(
+        help="What scale 1 of a pasted object is: frame (its picture fitted into the training window) or pixels (as "
+        "large as in its picture; GAPS).",
+        rich_help_panel=TRAINING,
+    ),
 ]
 Memory = Annotated[int | None, _count("Base images kept for replay (paper: 500).", TRAINING)]
 Epochs = Annotated[int | None, _count("Base stage: passes over the base images (paper: 20).", TRAINING)]

@@ -16,6 +16,9 @@
    strong, are a soft mask, as FSS-1000's are: its luminance is cut as in rule 3. (Of 795 photographs of COCO and VOC
    none comes near: their share is 0.73 at most. That of FSS-1000's masks is 0.96 and more.)
 
+What "ignore" marks, the border of an object that nobody is sure of, is background to whoever wants a mask, and left out
+by whoever scores or learns from one: hence the three kinds of pixels here.
+
 A mask whose values are all below the cut, and not 0, is refused, since nobody paints nothing in grey. Several labels or
 colours are read as one object, and a line in the log says so.
 """
@@ -33,7 +36,9 @@ from aligndiff_cli.errors import InputError
 
 log = logging.getLogger(__name__)
 
-IGNORE = 255
+BACKGROUND, FOREGROUND, IGNORE = 0, 1, 255
+Kinds = NDArray[np.uint8]
+"""Of each pixel (H, W): BACKGROUND, FOREGROUND or IGNORE."""
 VOC_IGNORE_COLOUR = (224, 224, 192)
 MAX_LABELS = 32
 MAX_COLOURS = 256
@@ -46,7 +51,7 @@ NAMED = 5
 """Labels named in a remark."""
 
 
-def mask_of_levels(levels: NDArray, top: int, lossy: bool, where: Path) -> NDArray[np.bool_]:
+def kinds_of_levels(levels: NDArray, top: int, lossy: bool, where: Path) -> Kinds:
     """Rules 1 to 3.
 
     Args:
@@ -54,9 +59,6 @@ def mask_of_levels(levels: NDArray, top: int, lossy: bool, where: Path) -> NDArr
         top: the format's white, 255 or 65535.
         lossy: the format may have changed values.
         where: the file, for messages.
-
-    Returns:
-        bool (H, W).
 
     Raises:
         InputError: every value is below the cut though not all are 0, or it cannot be told what is background.
@@ -67,13 +69,13 @@ def mask_of_levels(levels: NDArray, top: int, lossy: bool, where: Path) -> NDArr
         top = IGNORE  # 8-bit values in a 16-bit file
     if not lossy:
         if len(values) == 1 or (len(values) == 2 and values[0] == 0):
-            return levels != 0
+            return _kinds(levels != 0)
         labels = values[(values != IGNORE) & (values != 0)]
         specks = SPECKS * counts[labels].sum() < counts[IGNORE]
         if labels[-1] < 128 and len(labels) <= MAX_LABELS and not specks:
             _refuse_no_background(counts, labels, where)
             _tell_merged(labels.tolist(), "labels", where)
-            return (levels != 0) & (levels != IGNORE)
+            return _kinds(levels != 0, levels == IGNORE)
     return _cut(levels, top, where)
 
 
@@ -87,7 +89,7 @@ def _refuse_no_background(counts: NDArray, labels: NDArray, where: Path) -> None
         )
 
 
-def _cut(levels: NDArray, top: int, where: Path) -> NDArray[np.bool_]:
+def _cut(levels: NDArray, top: int, where: Path) -> Kinds:
     """Foreground from half of the range up; a mask that does not reach it is refused, unless it is all 0."""
     highest, first = int(levels.max()), top // 2 + 1
     if 0 < highest < first:
@@ -96,10 +98,10 @@ def _cut(levels: NDArray, top: int, where: Path) -> NDArray[np.bool_]:
             where,
             f"Paint the object {top} on 0",
         )
-    return levels >= first
+    return _kinds(levels >= first)
 
 
-def mask_of_indices(indices: NDArray[np.uint8], palette: NDArray[np.uint8], where: Path) -> NDArray[np.bool_]:
+def kinds_of_indices(indices: NDArray[np.uint8], palette: NDArray[np.uint8], where: Path) -> Kinds:
     """Rules 1, 2, 5 and 7.
 
     Args:
@@ -107,17 +109,14 @@ def mask_of_indices(indices: NDArray[np.uint8], palette: NDArray[np.uint8], wher
         palette: uint8 (256, 3) colours.
         where: the file, for messages.
 
-    Returns:
-        bool (H, W).
-
     Raises:
-        InputError: as :func:`mask_of_levels`.
+        InputError: as :func:`kinds_of_levels`.
     """
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
     colours = palette[used]
     grey = (colours == colours[:, :1]).all()
     if grey and (colours[:, 0] != used).any() and len(np.unique(colours[:, 0])) == len(used):
-        return mask_of_levels(palette[:, 0][indices], 255, False, where)
+        return kinds_of_levels(palette[:, 0][indices], 255, False, where)
     if len(used) > MAX_LABELS and _is_soft(palette[indices]):
         return _cut(_luminance(palette)[indices], 255, where)
     black = used[(colours == 0).all(axis=1)]
@@ -125,11 +124,11 @@ def mask_of_indices(indices: NDArray[np.uint8], palette: NDArray[np.uint8], wher
     labels = used[used != background]
     if len(labels) > 1:
         _tell_merged(labels[labels != IGNORE].tolist(), "labels", where)
-        return (indices != background) & (indices != IGNORE)
-    return indices != background
+        return _kinds(indices != background, indices == IGNORE)
+    return _kinds(indices != background)
 
 
-def mask_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> NDArray[np.bool_]:
+def kinds_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> Kinds:
     """Rules 4 and 7.
 
     Args:
@@ -137,14 +136,11 @@ def mask_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> NDArray
         lossy: the format may have changed values.
         where: the file, for messages.
 
-    Returns:
-        bool (H, W).
-
     Raises:
-        InputError: the colours are no mask's, or as :func:`mask_of_levels`.
+        InputError: the colours are no mask's, or as :func:`kinds_of_levels`.
     """
     if _spread(rgb).max() <= NEARLY_GREY:
-        return mask_of_levels(_luminance(rgb), 255, lossy, where)
+        return kinds_of_levels(_luminance(rgb), 255, lossy, where)
     packed = _packed(rgb)
     colours = np.unique(packed)
     if (lossy or len(colours) > MAX_LABELS) and _is_soft(rgb):
@@ -160,7 +156,13 @@ def mask_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> NDArray
     ignore = _packed(np.array(VOC_IGNORE_COLOUR, np.uint8))
     labels = colours[(colours != 0) & (colours != ignore)]
     _tell_merged([f"#{colour:06x}" for colour in labels], "colours", where)
-    return (packed != 0) & (packed != ignore) if len(labels) else packed != 0
+    return _kinds(packed != 0, packed == ignore) if len(labels) else _kinds(packed != 0)
+
+
+def _kinds(painted: NDArray[np.bool_], ignored: NDArray[np.bool_] | None = None) -> Kinds:
+    """What is painted is foreground, unless it marks what is to be ignored."""
+    kinds = np.where(painted, np.uint8(FOREGROUND), np.uint8(BACKGROUND))
+    return kinds if ignored is None else np.where(painted & ignored, np.uint8(IGNORE), kinds)
 
 
 def _is_soft(rgb: NDArray[np.uint8]) -> bool:

@@ -63,10 +63,12 @@ class SupportScan:
     Attributes:
         pairs: sorted by class and stem.
         problems: what could not be paired, in the order of the paths.
+        classes: names of all class folders, whether or not they hold a pair.
     """
 
     pairs: list[Pair] = field(default_factory=list)
     problems: list[InputError] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
 
 
 def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
@@ -84,6 +86,7 @@ def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
         masks = None
     found = SupportScan()
     classes = _class_folders(images, found.problems)
+    found.classes = {_nfc(path.name) for path in _listed(images) if path.is_dir()}
     mask_classes = _class_folders(masks, found.problems) if masks is not None else {}
     if not classes and not found.problems:
         raise FolderError("holds no class folders", images, LAYOUT)

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_mask
+from aligndiff_cli.disk.images import read_ignored, turned_alike
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.support import Pair, load_pair, scan_support
-from aligndiff_cli.disk.voc import VocFolder, open_voc
-from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.disk.voc import VocFolder, fitted, present_classes, read_label_map
+from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.batches import Sample
@@ -54,6 +54,10 @@ class Rows:
     def row(self, number: int) -> int:
         """The row of a class."""
         return int(np.flatnonzero(self.numbers == number)[0])
+
+    def number(self, cls: str) -> int:
+        """The number of a class folder's class."""
+        return next(number for number, name in self.names.items() if class_words(name) == class_words(cls))
 
     def to_rows(self, labels: np.ndarray) -> np.ndarray:
         """Labels by class number -> by row; what has no row is ignored (255)."""
@@ -109,8 +113,7 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
     problems: list[InputError] = []
     for stem in folder.stems:
         try:
-            present = folder.present(stem)
-            folder.picture(stem)
+            present = folder.check(stem)
         except InputError as error:
             problems.append(error)
             continue
@@ -118,7 +121,8 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
             stems.append(stem)
             shown.append(frozenset(rows.row(number) for number in present))
     if not stems:
-        raise FolderError("no image can be used: every one shows a novel class or cannot be read", folder.root)
+        why = first_few(problems) if problems else "every one shows a novel class"
+        raise FolderError(f"no image can be used: {why}", folder.root)
 
     @lru_cache(maxsize=KEPT)
     def load(stem: str) -> Sample:
@@ -129,9 +133,14 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
 
 
 def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
-    """One digest over pictures and label maps."""
-    files = {path.name: path for stem in stems for path in (folder.picture(stem), folder.label_map(stem))}
-    return joint_digest({name: file_digest(path) for name, path in files.items()})
+    """One digest over pictures and label maps; what is not there counts as that."""
+    digests: dict[str, str] = {}
+    for stem in stems:
+        try:
+            digests |= {path.name: file_digest(path) for path in (folder.picture(stem), folder.label_map(stem))}
+        except InputError:
+            digests[stem] = "missing"
+    return joint_digest(digests)
 
 
 def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) -> dict[str, list[Pair]]:
@@ -167,22 +176,27 @@ def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
             problems.append(error)
         else:
             pairs.append(pair)
-    lost = sorted({pair.cls for pair in scan.pairs} - {pair.cls for pair in pairs})
+    lost = sorted(scan.classes - {pair.cls for pair in pairs})
     if lost:
-        raise FolderError(f"no pair of the class {lost[0]!r} can be used ({problems[-1]})", folder, "Mend or remove it")
+        own = [problem for problem in problems if lost[0] in Path(str(problem.where)).parts]
+        why = f" ({first_few(own or problems)})" if problems else ""
+        raise FolderError(f"no pair of the class {lost[0]!r} can be used{why}", folder, "Mend or remove it")
     return pairs, problems
 
 
-def choose_synthetic(masks: Path, conditioning: str, per_class: int | None, seed: int) -> dict[str, list[Synthetic]]:
+def choose_synthetic(
+    masks: Path, conditioning: str, per_class: int | None, seed: int, problems: list[InputError]
+) -> dict[str, list[Synthetic]]:
     """Class -> its synthetic samples with a mask that is not empty.
 
     Args:
         conditioning: "full" for inverted and plain samples, half each (D.3); "text" for plain ones alone.
         per_class: how many, drawn by a hash of (seed, id), so that more hold those of fewer; None takes all.
+        problems: what cannot be used is added to it.
     """
     by_class: dict[str, list[Synthetic]] = {}
-    for sample in read_samples(masks):
-        if sample.measured["area"] > 0:
+    for sample in read_samples(masks, problems):
+        if sample.area > 0:
             by_class.setdefault(sample.cls, []).append(sample)
     kinds = (INVERTED, TEXT) if conditioning == "full" else (TEXT,)
     chosen: dict[str, list[Synthetic]] = {}
@@ -195,33 +209,83 @@ def choose_synthetic(masks: Path, conditioning: str, per_class: int | None, seed
     return chosen
 
 
-def novel_class(shots: Sequence[Pair], synthetic: Sequence[Synthetic]) -> Novel:
-    """A novel class, its pictures read when asked for."""
-    kinds = {kind: [sample for sample in synthetic if sample.kind == kind] for kind in (INVERTED, TEXT)}
-    return Novel(
-        Lazy(shots, load_pair),
-        Lazy(kinds[INVERTED], _load_synthetic),
-        Lazy(kinds[TEXT], _load_synthetic),
-    )
+def find_label_maps(folder: Path | None, shots: Mapping[str, Sequence[Pair]], rows: Rows) -> dict[str, dict[str, Path]]:
+    """Class -> stem -> label map of each few shot; empty where there is no such folder.
+
+    Raises:
+        InputError: a few shot has no label map, or one that does not show its class.
+    """
+    if folder is None:
+        return {}
+    found: dict[str, dict[str, Path]] = {}
+    for cls, pairs in shots.items():
+        for pair in pairs:
+            path = folder / cls / f"{pair.stem}.png"
+            if rows.number(cls) not in present_classes(read_label_map(path)):
+                raise InputError(
+                    f"shows no pixel of class {rows.number(cls)}, which {CLASSES} calls {cls!r}",
+                    path,
+                    f"Number the classes as {CLASSES} of the base folder does",
+                )
+            found.setdefault(cls, {})[pair.stem] = path
+    return found
 
 
-def _load_synthetic(sample: Synthetic) -> tuple[np.ndarray, np.ndarray]:
-    return read_image(sample.image), read_mask(sample.mask)
+def novel_class(
+    number: int,
+    rows: Rows,
+    shots: Sequence[Pair],
+    label_maps: Mapping[str, Path],
+    synthetic: Sequence[Synthetic],
+) -> Novel:
+    """A novel class, its pictures read when asked for.
+
+    Args:
+        number: of the class, as the data set numbers it.
+        label_maps: by stem of the few shots; empty where there are none.
+    """
+    row = rows.row(number)
+
+    def shot(pair: Pair) -> Sample:
+        return load_shot(pair, label_maps.get(pair.stem), row, rows)
+
+    def sample(made: Synthetic) -> Sample:
+        image, mask = made.load()
+        return image, np.where(mask, row, 0).astype(np.uint8)
+
+    kinds = {kind: [made for made in synthetic if made.kind == kind] for kind in (INVERTED, TEXT)}
+    return Novel(Lazy(shots, shot), Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
 
 
-def open_scenes(folder: Path, rows: Rows) -> Scenes:
+def load_shot(pair: Pair, label_map: Path | None, row: int, rows: Rows) -> Sample:
+    """A few shot with what is known of it by row: its object, and around it what its label map says.
+
+    Without a label map all that its mask file does not mark as ignored is background.
+
+    Raises:
+        InputError: a file cannot be read, or the label map has another size.
+    """
+    image, mask = load_pair(pair)
+    if label_map is None:
+        ignored = turned_alike(read_ignored(pair.mask), mask.shape, pair.image, pair.mask)
+        around = np.where(ignored, np.uint8(IGNORE), np.uint8(0))
+    else:
+        around = rows.to_rows(fitted(read_label_map(label_map), mask.shape, pair.image, label_map))
+    return image, np.where(mask, np.uint8(row), around)
+
+
+def open_scenes(folder: VocFolder, rows: Rows) -> Scenes:
     """Ready scenes of `aligndiff compose`, whose own classes.txt may number the classes otherwise.
 
     Raises:
         FolderError: a class of the scenes is none of the base folder's.
     """
-    opened = open_voc(folder)
     numbers = {class_words(name): number for number, name in rows.names.items()}
-    for number, name in enumerate(opened.classes or [], 1):
+    for number, name in enumerate(folder.classes or [], 1):
         if numbers.get(class_words(name)) != number:
             raise FolderError(
                 f"class {number} is {name!r} here, and another class or none in the base folder",
-                folder / CLASSES,
+                folder.root / CLASSES,
                 "Compose the scenes onto the same base folder",
             )
-    return read_scenes(opened, rows, base_only=False)
+    return read_scenes(folder, rows, base_only=False)

@@ -72,9 +72,11 @@ def draw_synth(folder: Path, model: Path) -> Path:
                 image, mask = shape(rng, 32, 48, number)
                 inside = 0.6 if item < COUNT - 1 else 0.0
                 soft = np.where(mask, inside, inside and 0.4).astype(np.float32)
-                write_png(folder / "images" / cls / f"text-{item}.png", image)
-                write_png(folder / "coarse" / cls / f"text-{item}.png", soft)
-                manifest.commit(Record(f"{cls}/text-{item}", cls, {}, {}, {"kind": "text"}))
+                files = [f"{kind}/{cls}/text-{item}.png" for kind in ("images", "coarse")]
+                write_png(folder / files[0], image)
+                write_png(folder / files[1], soft)
+                outputs = {name: file_digest(folder / name) for name in files}
+                manifest.commit(Record(f"{cls}/text-{item}", cls, {}, outputs, {"kind": "text"}))
     return folder
 
 

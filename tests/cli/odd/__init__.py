@@ -36,10 +36,10 @@ class Case:
 
     Attributes:
         name: of the test.
-        arrange: makes the input in a world that is otherwise fine.
+        arrange: makes the input in a world that is otherwise fine; what it returns is held while the command runs.
         command: as it is typed, after ``aligndiff``.
         says: a text that must be in what the command prints, or several; runs of blanks count as one. One that
-            begins with ``"not "`` must not be there.
+            begins with ``"no: "`` must not be there.
         leaves: checks what is left; see ``records``, ``nothing``, ``same`` and ``all_of``.
         exit_code: of the command.
     """
@@ -59,7 +59,7 @@ def table(*cases: Case) -> Any:
 
 def check(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run one case."""
-    case.arrange(world)
+    held = case.arrange(world)
     monkeypatch.chdir(world.root)
     monkeypatch.delenv("ALIGNDIFF_MODEL", raising=False)
     before = tree(world.root)
@@ -67,8 +67,9 @@ def check(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -
     with ends_in_time():
         output = " ".join(run(*words, code=case.exit_code).output.split())
     for text in (case.says,) if isinstance(case.says, str) else case.says:
-        unwanted = text.removeprefix("not ")
-        assert (unwanted not in output) if text.startswith("not ") else (text in output), f"{text!r} in {output}"
+        unwanted = text.removeprefix("no: ")
+        assert (unwanted not in output) if text.startswith("no: ") else (text in output), f"{text!r} in {output}"
+    del held
     case.leaves(world, before)
 
 

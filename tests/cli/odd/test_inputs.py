@@ -106,7 +106,7 @@ def labels_pair(folder: Path, stem: str) -> None:
         MASK,
         (
             "support/dog/04.png holds 2 labels",
-            "not support/dog/05.png",
+            "no: support/dog/05.png",
             "... and 4 more like: support/dog/02.png holds 2 labels",
         ),
         lambda w, _: None,
