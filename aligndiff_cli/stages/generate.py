@@ -11,7 +11,7 @@ from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
-from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
@@ -147,7 +147,7 @@ class GenerateStage:
         if not records:
             raise FolderError("the bank holds no embedding", self.options.bank, "Run `aligndiff invert` first")
         tell_if_in_use(self.options.bank)
-        problems: list[InputError] = []
+        problems = torn_records(self.options.bank)
         self._embeddings = self._read_bank(records.values(), problems)
         groups: list[Sequence[Item]] = []
         for cls in sorted({record.cls for record in records.values()}):

@@ -16,6 +16,7 @@ from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, write_fold
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError
@@ -94,29 +95,37 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
                 )
         if not (o.out / layout.UNFINISHED).exists():
             return Prepared(describe(o), kept=True, problems=read_failures(o.out))
-    with _at_work(o.out, run):
+    with _at_work(o.out):
+        check_same_run(o.out, run, force)  # once more, now that nobody else is there
+        write_run(o.out, run)
         warnings, problems = make(o, progress)
         write_failures(o.out, problems)
     return Prepared(describe(o), warnings=warnings, problems=problems)
 
 
 @contextmanager
-def _at_work(folder: Path, run: RunFile) -> Iterator[None]:
-    """Say in the folder that this run is at work there; one that is refused before it wrote a thing leaves no trace."""
-    unfinished, existed = folder / layout.UNFINISHED, folder.exists()
-    write_text(unfinished, "")
-    write_run(folder, run)
-    try:
-        yield
-    except AligndiffError:
-        own = [folder / name for name in (layout.RUN, layout.UNFINISHED, layout.LOCK)]
-        if set(folder.iterdir()) <= set(own):
-            for path in own:
-                path.unlink(missing_ok=True)
-            if not existed:
-                folder.rmdir()
-        raise
-    unfinished.unlink()
+def _at_work(folder: Path) -> Iterator[None]:
+    """Be alone in the folder and say there that work goes on; who is refused before it wrote a thing leaves no trace.
+
+    Raises:
+        FolderError: another run is writing to it.
+    """
+    existed, unfinished = folder.exists(), folder / layout.UNFINISHED
+    with Claim(folder) as claim:
+        if not claim.alone():
+            raise claim.refusal()
+        write_text(unfinished, "")
+        try:
+            yield
+        except AligndiffError:
+            own = [folder / name for name in (layout.RUN, layout.UNFINISHED, layout.LOCK)]
+            if set(folder.iterdir()) <= set(own):
+                for path in own:
+                    path.unlink(missing_ok=True)
+                if not existed:
+                    folder.rmdir()
+            raise
+        unfinished.unlink()
 
 
 Found = tuple[Sequence[str], Sequence[AligndiffError]]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from aligndiff_cli.disk.manifest import read_records
 from tests.cli.conftest import Run
-from tests.cli.odd import Case, check, nothing, records, same, table
-from tests.cli.world import COUNT, NOVEL, World, draw_masks, draw_synth
+from tests.cli.odd import Case, Leaves, all_of, check, nothing, records, same, table
+from tests.cli.world import COUNT, NOVEL, World, draw_bank, draw_masks, draw_synth
 
 INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --accumulation 1 --preview 0"
 GENERATE = "generate --bank bank --out synth --per-class 2 --steps 1 --batch 2 --height 24 --width 40"
@@ -264,4 +265,202 @@ FORCES = ("", " --force")
     ),
 )
 def test_odd_outputs(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
+
+
+# records and run files of other stages
+
+AREA = "measured.area: expected a number from 0 to 1, got {}"
+
+
+def bank(world: World) -> Path:
+    return draw_bank(world / "bank", world.model)
+
+
+@table(
+    Case(
+        "the area is missing",
+        after(masks, edit_record(lambda d: d["measured"].pop("area"), "masks")),
+        COMPOSE,
+        "masks/manifest.jsonl: line 2 is not a record ('chess_queen/text-1') (measured.area is missing)",
+        nothing("scenes"),
+    ),
+    *(
+        Case(
+            f"the area is {value!r}",
+            after(masks, edit_record(lambda d, value=value: d["measured"].update(area=value), "masks")),
+            command,
+            AREA.format(value),
+            nothing(folder),
+        )
+        for value, command, folder in (
+            (None, COMPOSE, "scenes"),
+            ([], EXPORT, "set"),
+            (-1, FSS, "results"),
+            (float("inf"), EXPORT, "set"),
+        )
+    ),
+    Case(
+        "an unknown kind",
+        after(masks, edit_record(lambda d: d["parameters"].update(kind=3), "synth")),
+        MASK.replace("--out masks", "--out new"),
+        '(\'chess_queen/text-1\') (parameters.kind: expected "inverted" or "text", got 3)',
+        nothing("new"),
+    ),
+    Case(
+        "no kind",
+        after(masks, edit_record(lambda d: d.pop("parameters"), "synth")),
+        FSS,
+        "synth/manifest.jsonl: line 2 is not a record ('chess_queen/text-1') (parameters.kind is missing)",
+        nothing("results"),
+    ),
+    Case(
+        "an output that is no text",
+        after(bank, edit_record(lambda d: d.update(outputs={"a": 1}), "bank")),
+        GENERATE,
+        "bank/manifest.jsonl: line 2 is not a record ('dog/01') (outputs: expected texts by name, got {'a': 1})",
+        nothing("synth"),
+    ),
+    Case(
+        "a manifest that is a folder",
+        after(masks, gone("masks/manifest.jsonl"), lambda w: (w / "masks/manifest.jsonl").mkdir()),
+        EXPORT,
+        "masks/manifest.jsonl: cannot be read (Is a directory)",
+        nothing("set"),
+    ),
+    *(
+        Case(f"run file, {name}", after(made, edit_run(change, folder)), command, says, nothing(out))
+        for name, made, change, folder, command, says, out in (
+            (
+                "no threshold",
+                synth,
+                lambda d: d["options"].clear(),
+                "synth",
+                MASK,
+                "(options.mask_threshold is missing)",
+                "masks",
+            ),
+            (
+                "a threshold of text",
+                synth,
+                lambda d: d["options"].update(mask_threshold="x"),
+                "synth",
+                MASK,
+                "options.mask_threshold: expected a number from 0 to 1, got 'x'",
+                "masks",
+            ),
+            (
+                "a threshold of 5",
+                masks,
+                lambda d: d["options"].update(attention_threshold=5),
+                "masks",
+                FSS,
+                "options.attention_threshold: expected a number from 0 to 1, got 5",
+                "results",
+            ),
+            (
+                "no images",
+                masks,
+                lambda d: d["inputs"].clear(),
+                "masks",
+                COMPOSE,
+                "(inputs.images is missing)",
+                "scenes",
+            ),
+            (
+                "images are a list",
+                masks,
+                lambda d: d["inputs"].update(images=["a"]),
+                "masks",
+                COMPOSE,
+                "masks/run.yaml: is not a run file (inputs: expected texts by name",
+                "scenes",
+            ),
+            (
+                "images are elsewhere",
+                masks,
+                lambda d: d["inputs"].update(images="../elsewhere"),
+                "masks",
+                COMPOSE,
+                "elsewhere, which is not there any more",
+                "scenes",
+            ),
+            (
+                "no models",
+                bank,
+                lambda d: d["models"].clear(),
+                "bank",
+                GENERATE,
+                "(models.diffusion.source is missing)",
+                "synth",
+            ),
+            (
+                "models are text",
+                synth,
+                lambda d: d.update(models="x"),
+                "synth",
+                MASK,
+                "models: expected facts of models by name, got 'x'",
+                "masks",
+            ),
+            (
+                "no command",
+                masks,
+                lambda d: d.pop("command"),
+                "masks",
+                EXPORT,
+                "masks/run.yaml: is not a run file (command is missing)",
+                "set",
+            ),
+            ("of the future", masks, lambda d: d.update(schema=2), "masks", EXPORT, "expected schema 1, got 2", "set"),
+        )
+    ),
+)
+def test_odd_records(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
+
+
+def left(folder: str, count: int) -> Leaves:
+    """So many records."""
+
+    def leaves(world: World, _: object) -> None:
+        assert len(read_records(world / folder)) == count
+
+    return leaves
+
+
+TORN = "its last line is torn, by an interrupted run, so 'dog/text-4' counts as not done"
+
+
+@table(
+    Case(
+        "torn, and masks are made",
+        after(synth, torn("synth")),
+        MASK,
+        (f"Skipped synth/manifest.jsonl: {TORN}", "Run `aligndiff generate --out synth` again", "9 made"),
+        all_of(same("synth"), left("masks", 9)),
+    ),
+    Case(
+        "torn masks, and scenes are made",
+        after(masks, torn("masks")),
+        COMPOSE,
+        (f"masks/manifest.jsonl: {TORN}", "Run `aligndiff mask --out masks` again"),
+        all_of(same("masks", "synth"), left("scenes", 2)),
+    ),
+    Case(
+        "torn images, and a table is made",
+        after(masks, torn("synth")),
+        FSS,
+        (f"synth/manifest.jsonl: {TORN}", "2 made"),
+        left("results", 2),
+    ),
+    Case(
+        "a torn bank",
+        after(bank, torn("bank")),
+        GENERATE,
+        ("bank/manifest.jsonl: its last line is torn, by an interrupted run, so 'dog/01'", "2 made"),
+        left("synth", 2),
+    ),
+)
+def test_torn_records_of_others(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, world, run, monkeypatch)
