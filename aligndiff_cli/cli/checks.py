@@ -26,7 +26,7 @@ class CheckedCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse an empty argument, which is what a variable that is not set leaves."""
-        for before, argument in zip(["", *args], args, strict=False):
+        for before, argument in () if ctx.resilient_parsing else zip(["", *args], args, strict=False):
             if not argument or (argument.startswith("--") and argument.endswith("=")):
                 flag = argument.rstrip("=") or before
                 raise typer.BadParameter("has no value: perhaps a variable is not set", ctx, param_hint=repr(flag))

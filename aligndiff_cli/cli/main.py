@@ -10,6 +10,8 @@ import typer
 from aligndiff_cli import __version__
 from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
 from aligndiff_cli.cli.checks import CheckedCommand
+from aligndiff_cli.cli.interrupts import leave_at_once
+from aligndiff_cli.cli.streams import drop_output, open_streams
 
 OVERVIEW = """
 Turn a handful of image-mask pairs of a new class into hundreds that train segmentation models.
@@ -28,7 +30,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (prepare, invert, generate, mask, compose, evaluate, export, status):
@@ -52,10 +53,20 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
+    leave_at_once()
+    open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            leave_at_once()
+            sys.stdout.flush()
     except BrokenPipeError:  # `aligndiff ... | head`
-        sys.stderr.close()
+        drop_output()
+        raise SystemExit(1) from None
+    except OSError as error:
+        drop_output()
+        sys.stderr.write(f"Error standard output: cannot be written to ({error.strerror})\n")
         raise SystemExit(1) from None
 
 
