@@ -94,7 +94,7 @@ class Claim:
 
 def in_use(folder: Path) -> bool:
     """Whether a run, or a worker of one, is writing to a folder at this moment; nothing is written to find out."""
-    for path in [folder / layout.LOCK, *folder.glob(layout.MANIFEST_GLOB)]:
+    for path in [folder / layout.LOCK, *layout.with_workers(folder, layout.MANIFEST)]:
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ from aligndiff_cli.disk.base import BaseFolder, open_base
 from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.digest import joint_digest
 from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
+from aligndiff_cli.disk.run_file import RunFile, own_run, relative_to_folder, write_run
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.consensus import ESTIMATE_PROBABILITY, Refined, iou
 from aligndiff_cli.method.grounding import object_window
@@ -90,11 +90,10 @@ class GroundingRefiner(PerImage):
         Raises:
             FolderError: the folder's module was trained on something else.
         """
-        before = read_run(self._folder)
+        before = own_run(self._folder, COMMAND, "--grounding")
         model = {"source": self._source, "fingerprint": self.model.fingerprint}
         if self._base is None:
-            if before is None:
-                raise FolderError(f"has lost its {layout.RUN}", self._folder, "Train it again: remove it, pass --base")
+            assert before is not None  # a trained module is there, so the folder is not empty
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)
         else:
             s = self._settings
@@ -140,7 +139,7 @@ class GroundingRefiner(PerImage):
 
     def _check_training(self) -> None:
         """Refuse what another process has begun to train here otherwise since this run was described (FolderError)."""
-        before = read_run(self._folder)
+        before = own_run(self._folder, COMMAND, "--grounding")
         if before is not None:
             check_same_training(self._folder, before, self.trained_on)
 

@@ -19,7 +19,7 @@ from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite
-from aligndiff_cli.disk.run_file import RunFile, read_run, write_run
+from aligndiff_cli.disk.run_file import RunFile, own_run, read_run, write_run
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError
 from aligndiff_cli.stages.sharing import (
     enter,
@@ -117,7 +117,7 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
 
 def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
     """What is left to do of this process's share; for a leader, of the whole plan."""
-    records = read_records(folder)
+    records = read_records(folder, own=True)
     pending = [
         Pending(index, group, missing)
         for index, group in enumerate(plan.groups)
@@ -199,18 +199,16 @@ def to_record(folder: Path, made: Made) -> Record:
 
 
 def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
-    """Refuse to mix work made with different options in one folder.
+    """Refuse to mix work made with different options in one folder, and, forced or not, with anything else's.
 
     Raises:
-        FolderError: another command, seed, option or model made what is there; the message names the first difference.
+        FolderError: another command or nobody known made what is there (see ``own_run``); or, unless it is forced, it
+            was made with another seed, option or model, and the message names the first difference.
     """
-    before = None if force else read_run(folder)
-    if before is None:
+    before = own_run(folder, run.command)
+    if before is None or force:
         return
-    pairs: list[tuple[str, Any, Any]] = [
-        ("command", before.command, run.command),
-        ("seed", before.seed, run.seed),
-    ]
+    pairs: list[tuple[str, Any, Any]] = [("seed", before.seed, run.seed)]
     names = [*run.options, *(name for name in before.options if name not in run.options)]
     pairs += [(name, before.options.get(name), run.options.get(name)) for name in names]
     pairs += [
