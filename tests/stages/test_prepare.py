@@ -39,8 +39,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 OPTIONS = {
-    "pascal-5i": {"fold": 3, "shots": 2, "partial": True},
-    "coco-20i": {"fold": 0, "shots": 1, "partial": True, "year": 2017, "fold_layout": "interleaved"},
+    "pascal-5i": {"fold": 3, "shots": 2, "min_object": 1, "partial": True},
+    "coco-20i": {"fold": 0, "shots": 1, "min_object": 1, "partial": True, "year": 2017, "fold_layout": "interleaved"},
     "fss-1000": {"split": "test", "shots": 2, "partial": True},
 }
 
