@@ -107,7 +107,12 @@ def command(
         ),
     ] = None,
     batch: Annotated[
-        int, typer.Option(callback=flags.at_least(1), help="Images sampled at once.", rich_help_panel=MODEL)
+        int,
+        typer.Option(
+            callback=flags.at_least(1),
+            help="Images sampled at once; the last batch is filled up, so that more may be asked for later.",
+            rich_help_panel=MODEL,
+        ),
     ] = 8,
     model: flags.Model = None,
     dtype: flags.DType = None,

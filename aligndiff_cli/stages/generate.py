@@ -199,12 +199,19 @@ class GenerateStage:
         return len(group)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Sample one batch and write its images and coarse maps."""
+        """Sample one batch and write its images and coarse maps.
+
+        A batch is always full: the last bits of an image depend on how many are drawn with it, and more may be asked
+        for later.
+        """
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
-        images, coarse = sample(self.model, prompts, seeds, self.sample_options)
+        empty = self.options.batch - len(group)
+        images, coarse = sample(
+            self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options
+        )
         assert coarse is not None  # SampleOptions.capture is on
-        for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=True):
+        for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=False):
             if item.id not in wanted:
                 continue
             files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]
