@@ -146,6 +146,7 @@ def test_the_chain_runs_and_runs_again_without_work(world: World, run: Run) -> N
     status = run("status", *(world / "a" / name for name in STAGES))
     assert "12" in status.output
 
+
 def test_images_asked_for_later_equal_those_asked_for_at_once(world: World, run: Run) -> None:
     draw_bank(world / "bank", world.model)
     draw = ["generate", "--bank", world / "bank", "--steps", 2, "--batch", 4, "--height", 24, "--width", 40]
