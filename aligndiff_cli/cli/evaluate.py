@@ -126,6 +126,7 @@ def command(
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
+    ssp_refine: flags.SspRefine = True,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
     shard: flags.Shard = None,
@@ -178,7 +179,7 @@ def command(
                     queries=queries,
                     compare_size=compare_size,
                     ood=None if ood is None else str(ood),
-                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                     device=device,
                     seed=seed,
                 )

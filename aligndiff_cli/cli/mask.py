@@ -47,6 +47,7 @@ def command(
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
+    ssp_refine: flags.SspRefine = True,
     consensus_iou: Annotated[
         float,
         typer.Option(min=0, max=1, help="α of Algorithm 1: agreement that makes a pair good.", rich_help_panel=METHOD),
@@ -70,13 +71,16 @@ def command(
         ),
     ] = None,
     max_supports: Annotated[
-        int,
+        int | None,
         typer.Option(
-            callback=flags.at_least(1),
-            help="Most accepted pairs to re-condition on (best agreement first); bounds the time per image.",
+            callback=flags.at_least(0),
+            help="Most accepted pairs to re-condition on, best agreement first, beside the real ones; 0 for all of "
+            "them. Algorithm 1 takes all, which costs hsnet a pass per pair and image, ssp and prototype "
+            "nothing.",
+            show_default="all; 20 for hsnet",
             rich_help_panel=METHOD,
         ),
-    ] = 20,
+    ] = None,
     base: Annotated[
         Path | None,
         typer.Option(
@@ -172,7 +176,7 @@ def command(
                 support=support,
                 support_masks=support_masks,
                 out=out,
-                segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                 consensus_iou=consensus_iou,
                 keep=keep,
                 attention_threshold=attention_threshold,

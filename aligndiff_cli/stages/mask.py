@@ -45,7 +45,8 @@ class MaskOptions:
     """What `aligndiff mask` was asked for; None leaves a setting to the segmenter, or to what made the images.
 
     Attributes:
-        support, support_masks, consensus_iou, max_supports: of Algorithm 1.
+        support, support_masks, consensus_iou: of Algorithm 1.
+        max_supports: most accepted pairs to re-condition on; 0 for all of them.
         keep: of Algorithm 1 and of noise learning.
         model: read by the grounding module; None for the one that made the images.
         base: to train a grounding module on; None to use the trained one in ``grounding``.
@@ -63,7 +64,7 @@ class MaskOptions:
     consensus_iou: float
     keep: str
     attention_threshold: float | None
-    max_supports: int
+    max_supports: int | None
     model: str | None
     base: Path | None
     grounding: Path | None
@@ -94,15 +95,15 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
         raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {o.keep!r}")
     keep: Keep = "coarse" if o.keep == "coarse" else "prediction"
     if name == "attention":
-        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size")
+        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
         return AttentionRefiner()
     if name == "grounding":
-        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size")
+        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
         folder = o.grounding or o.out / "grounding"
         settings = GroundingSettings(o.grounding_steps, o.grounding_batch, o.grounding_lr)
         return GroundingRefiner(o.model or made_by, o.base, folder, settings, device=o.device, seed=o.seed)
     if name == "noise-learning":
-        refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size")
+        refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size", "--no-ssp-refine")
         return NoiseRefiner(
             o.segmenter.backbone,
             NoiseSettings(o.noise_steps),
@@ -242,6 +243,7 @@ class MaskStage:
         """An overlay sheet and a line of the table for each class."""
         rows, pictures = [], []
         words = self.refiner.words
+        most = self.refiner.most_shown
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             kept = [record for record in own if record.measured["accepted"]]
@@ -252,7 +254,8 @@ class MaskStage:
             pictures.append(path)
             agreement = sum(record.measured["consensus_iou"] for record in own) / len(own)
             empty = sum(record.measured["area"] == 0 for record in own)
-            rows.append([cls, str(len(own)), f"{agreement:.2f}", str(len(kept)), str(len(rest)), str(empty)])
+            kept_count = str(len(kept)) if most is None or len(kept) <= most else f"{len(kept)}, {most} shown"
+            rows.append([cls, str(len(own)), f"{agreement:.2f}", kept_count, str(len(rest)), str(empty)])
             if self.sharpener:
                 rows[-1].append(str(sum(record.measured["sharpened"] for record in own)))
         columns = ["class", "images", "mean consensus IoU", words.kept, words.rest, "empty"]
