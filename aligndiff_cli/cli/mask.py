@@ -70,6 +70,14 @@ def command(
             rich_help_panel=METHOD,
         ),
     ] = None,
+    coarse_cut: Annotated[
+        str,
+        typer.Option(
+            help="Which grey levels of the map are cut out: at-least (those from the threshold on) or above (those "
+            "beyond it, as the release).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "at-least",
     max_supports: Annotated[
         int | None,
         typer.Option(
@@ -180,6 +188,7 @@ def command(
                 consensus_iou=consensus_iou,
                 keep=keep,
                 attention_threshold=attention_threshold,
+                coarse_cut=coarse_cut,
                 max_supports=max_supports,
                 model=model,
                 base=base,

@@ -16,6 +16,7 @@ from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.method.attention import CUTS, coarse_threshold
 from aligndiff_cli.method.consensus import Keep, Refined
 from aligndiff_cli.models.diffusion.grounding_training import GroundingSettings
 from aligndiff_cli.models.noise_learner import NoiseSettings
@@ -64,6 +65,7 @@ class MaskOptions:
     consensus_iou: float
     keep: str
     attention_threshold: float | None
+    coarse_cut: str
     max_supports: int | None
     model: str | None
     base: Path | None
@@ -139,7 +141,10 @@ class MaskStage:
         self.out = options.out
         made = require_run(options.images, "generate", "--images")
         asked = options.attention_threshold
-        self._threshold = float(made.options["mask_threshold"]) if asked is None else asked
+        if options.coarse_cut not in CUTS:
+            raise UsageError(f"--coarse-cut: expected one of {', '.join(CUTS)}, got {options.coarse_cut!r}")
+        threshold = float(made.options["mask_threshold"]) if asked is None else asked
+        self._threshold = coarse_threshold(threshold, options.coarse_cut)  # type: ignore[arg-type]
         self.refiner = make_refiner(options, made.models.get("diffusion", {}).get("source", POCKET))
         asked_sam = options.sharpen
         self.sharpener = Sharpener(asked_sam, options.sharpen_iou, options.device) if asked_sam else None
