@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,41 @@ def test_an_embedding_is_learnt_from_a_window_or_from_the_whole_picture(
     for flag in ("--framing", "--latent-mask"):
         output = run(*command, "--out", world / "x", flag, "other", code=2).output
         assert "cannot be 'other'" in output
+
+
+def fss(world: World, out: str) -> list[object]:
+    data = ["--support", world / "support", "--query", world / "query", "--out", world / out]
+    return ["evaluate", "--protocol", "fss", *data, "--segmenter", "prototype", "--backbone", world.backbone]
+
+
+def test_few_shot_segmentation_counts_queries_or_episodes(world: World, run: Run) -> None:
+    def images(out: str, *flags: object) -> dict[str, int]:
+        run(*fss(world, out), *flags)
+        document = json.loads((world / out / "metrics.json").read_text())
+        return {cls: rows["1R"]["counts"]["images"][cls] for cls, rows in document["classes"].items()}
+
+    assert images("queries") == {"chess_queen": 2, "dog": 2}
+    found = images("episodes", "--episodes", 40)
+    assert sum(found.values()) == 40
+    assert min(found.values()) > 8
+    assert found == images("again", "--episodes", 40)
+    assert found != images("seeded", "--episodes", 40, "--seed", 1)
+    assert list(images("one", "--episodes", 1).values()) == [1]
+    assert options(world / "episodes")["episodes"] == 40
+    assert "40 episodes" in (world / "episodes" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--episodes", 9, "--queries", 2], "so --queries has no meaning"),
+        (["--shots", 1], "--shots goes with --episodes"),
+        (["--episodes", 9, "--shots", 1, "--masks", "masks"], "they were made from all support pairs"),
+    ],
+)
+def test_episodes_exclude_what_they_decide(world: World, run: Run, flags: list[object], message: str) -> None:
+    output = run(*fss(world, "x"), *flags, code=2).output
+    assert message in " ".join(output.replace("│", " ").split())
 
 
 def test_a_coarse_map_is_cut_at_the_threshold_or_above_it(world: World, run: Run, synth: Path) -> None:
