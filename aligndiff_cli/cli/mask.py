@@ -38,8 +38,8 @@ def command(
         str | None,
         typer.Option(
             help="Algorithm 1 with hsnet (trained), ssp (training-free) or prototype (the plainest); or a baseline: "
-            "attention (the coarse map as it is), grounding (a module trained on base classes) or noise-learning "
-            "(cross-validation on the coarse masks).",
+            "attention (the coarse map as it is), grounding (a small module after GD's, trained on base "
+            "classes) or noise-learning (cross-validation on the coarse masks).",
             show_default="the bundled one's default",
             rich_help_panel=METHOD,
         ),
@@ -112,8 +112,35 @@ def command(
         int, typer.Option(callback=flags.at_least(1), help="Base objects per step.", rich_help_panel=GROUNDING)
     ] = 16,
     grounding_lr: Annotated[
-        float, typer.Option(callback=flags.at_least(0), help="Learning rate of AdamW.", rich_help_panel=GROUNDING)
+        float,
+        typer.Option(
+            callback=flags.at_least(0),
+            help="Learning rate of AdamW (Li et al.: Adam, 1e-5).",
+            rich_help_panel=GROUNDING,
+        ),
     ] = 1e-3,
+    grounding_width: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(8),
+            help="Channels of the module, a multiple of 8 (Li et al.: 512).",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = 128,
+    grounding_layers: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(1), help="Layers of its decoder (Li et al.: 3).", rich_help_panel=GROUNDING
+        ),
+    ] = 2,
+    grounding_dice: Annotated[
+        float,
+        typer.Option(
+            callback=flags.at_least(0),
+            help="Weight of dice beside cross-entropy (Li et al.: 0).",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = 1.0,
     model: Annotated[
         str | None,
         typer.Option(
@@ -196,6 +223,9 @@ def command(
                 grounding_steps=grounding_steps,
                 grounding_batch=grounding_batch,
                 grounding_lr=grounding_lr,
+                grounding_width=grounding_width,
+                grounding_layers=grounding_layers,
+                grounding_dice=grounding_dice,
                 noise_folds=noise_folds,
                 noise_steps=noise_steps,
                 noise_iou=noise_iou,

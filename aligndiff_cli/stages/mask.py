@@ -51,7 +51,7 @@ class MaskOptions:
         keep: of Algorithm 1 and of noise learning.
         model: read by the grounding module; None for the one that made the images.
         base: to train a grounding module on; None to use the trained one in ``grounding``.
-        grounding: its folder; None for one inside ``out``. The numbers named after it are of its training.
+        grounding: its folder; None for one inside ``out``. The numbers named after it are of its training and size.
         noise_folds, noise_steps, noise_iou: of noise learning.
         sharpen: a SAM or SAM 2 that sharpens every mask; None for none.
         sharpen_iou: agreement with the refined mask from which its answer is taken.
@@ -73,6 +73,9 @@ class MaskOptions:
     grounding_steps: int
     grounding_batch: int
     grounding_lr: float
+    grounding_width: int
+    grounding_layers: int
+    grounding_dice: float
     noise_folds: int
     noise_steps: int
     noise_iou: float
@@ -102,7 +105,14 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
     if name == "grounding":
         refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
         folder = o.grounding or o.out / "grounding"
-        settings = GroundingSettings(o.grounding_steps, o.grounding_batch, o.grounding_lr)
+        settings = GroundingSettings(
+            o.grounding_steps,
+            o.grounding_batch,
+            o.grounding_lr,
+            o.grounding_width,
+            o.grounding_layers,
+            o.grounding_dice,
+        )
         return GroundingRefiner(o.model or made_by, o.base, folder, settings, device=o.device, seed=o.seed)
     if name == "noise-learning":
         refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size", "--no-ssp-refine")
