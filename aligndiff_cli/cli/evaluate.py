@@ -83,6 +83,16 @@ def command(
             callback=flags.at_least(1), help="Query pictures per class.", show_default="all", rich_help_panel=FSS
         ),
     ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            callback=flags.at_least(1),
+            help="Episodes, drawn by the seed: a class, one of its queries and, with --shots, its support pairs "
+            "(HSNet: 1000 on PASCAL-5i and COCO-20i).",
+            show_default="every query once",
+            rich_help_panel=FSS,
+        ),
+    ] = None,
     compare_size: Annotated[
         int | None,
         typer.Option(
@@ -126,6 +136,7 @@ def command(
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
+    ssp_refine: flags.SspRefine = True,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
     shard: flags.Shard = None,
@@ -176,9 +187,11 @@ def command(
                     beta=beta,
                     filter=filter_,
                     queries=queries,
+                    episodes=episodes,
+                    shots=shots,
                     compare_size=compare_size,
                     ood=None if ood is None else str(ood),
-                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                     device=device,
                     seed=seed,
                 )
