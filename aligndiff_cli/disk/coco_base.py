@@ -19,7 +19,7 @@ import numpy as np
 
 from aligndiff_cli.disk.coco_masks import segmentation_mask
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, stored_size
+from aligndiff_cli.disk.images import MAX_PIXELS, read_image, stored_size
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.voc import BACKGROUND_NAMES, fitted
@@ -126,6 +126,8 @@ def paint(annotations: Sequence[Mapping[str, Any]], numbers: Mapping[Any, int], 
     Raises:
         ValueError, KeyError: an annotation is malformed.
     """
+    if not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"a picture of {height} x {width} pixels cannot be")
     for annotation in annotations:
         if not annotation.get("segmentation"):
             raise ValueError(f"annotation {annotation.get('id', '')} has no segmentation")

@@ -8,7 +8,7 @@ How a file becomes an image:
 - EXIF orientation is applied: rows and columns are those a viewer shows. A damaged EXIF block counts as none.
 - Transparency (RGBA, LA, or a transparent palette entry) is laid on white, as pages and most cut-outs have it.
 - 16-bit grey is scaled by the format's range (65535 becomes 255), never by what the picture happens to contain;
-  floating point grey must lie in [0, 1].
+  floating point grey must lie in [0, 1]; whole numbers of 32 bits are refused.
 - CMYK and the like are converted by Pillow without a colour profile; of an animation the first frame counts.
 
 How a file becomes a mask is told in :mod:`aligndiff_cli.disk.mask_rules`.
@@ -302,6 +302,9 @@ def _load(path: Path, *, coarsely: bool = False) -> tuple[Image.Image, tuple[int
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
             size = picture.size
             _check_size(size, path)
+            if picture.format == "TIFF" and picture.mode == "I":  # of 16 bits it would be I;16
+                what = "has 32 bits for each value, so that nobody can say which of them is white"
+                raise InputError(what, path, "Save it with 8 or 16 bits per channel")
             if coarsely:
                 picture.draft(None, (1, 1))  # a JPEG in eighths; other formats take no notice
             picture.load()

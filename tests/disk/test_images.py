@@ -470,3 +470,17 @@ def test_no_space_left_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypat
         write_png(tmp_path / "a.png", IMAGE)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.arange(24, dtype=np.int32).reshape(4, 6) * 10, "has 32 bits for each value"),
+        (np.arange(24, dtype=np.float32).reshape(4, 6) * 10, "expected values from 0 to 1, got 0 to 230"),
+    ],
+)
+def test_a_picture_whose_white_is_not_known_is_named(tmp_path: Path, values: np.ndarray, message: str) -> None:
+    path = nasty.save(tmp_path / "a.tif", values)
+    for read in (read_image, read_soft):
+        with pytest.raises(InputError, match=message):
+            read(path)
