@@ -14,7 +14,7 @@ from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.disk.support import Pair, scan_support
-from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
+from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by, first_few
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
@@ -129,9 +129,10 @@ class FssStage:
         """
         problems: list[InputError] = []
         groups: list[list[Item]] = []
-        self._folders = {place: self._open(place, problems) for place in self._places}
-        if self.options.ood is not None:
-            self._name_ood(self.options.ood)
+        with explained_by(problems):
+            self._folders = {place: self._open(place, problems) for place in self._places}
+            if self.options.ood is not None:
+                self._name_ood(self.options.ood)
         for place, folders in self._folders.items():
             for cls in sorted(folders.support):
                 if self.options.episodes and not folders.episodes[cls]:

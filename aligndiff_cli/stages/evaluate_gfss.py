@@ -17,7 +17,7 @@ from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.disk.voc import open_voc
-from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
 from aligndiff_cli.method.composition import SCALES_OF
@@ -149,7 +149,8 @@ class GfssStage:
     def plan(self) -> Plan:
         """One item per fold and run."""
         problems: list[InputError] = []
-        items = [[self._plan_run(place, problems)] for place in places(self.options.folds, self.options.runs)]
+        with explained_by(problems):
+            items = [[self._plan_run(place, problems)] for place in places(self.options.folds, self.options.runs)]
         return Plan(items, list({str(problem): problem for problem in problems}.values()))
 
     def _plan_run(self, place: Place, problems: list[InputError]) -> Item:

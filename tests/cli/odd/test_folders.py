@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from aligndiff_cli.datasets.folds import coco_novel
 from aligndiff_cli.disk.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, Leaves, all_of, check, nothing, records, same, table
 from tests.cli.world import COUNT, NOVEL, World, draw_bank, draw_masks, draw_synth
+from tests.datasets.lookalikes import build_coco
 
 INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --accumulation 1 --preview 0"
 GENERATE = "generate --bank bank --out synth --per-class 2 --steps 1 --batch 2 --height 24 --width 40"
@@ -662,3 +664,94 @@ def test_a_loop_over_folders_of_pairs(world: World, run: Run, monkeypatch: pytes
         few = ["--segmenter", "prototype", "--backbone", world.backbone, "--segmenter-size", 32]
         run("mask", "--images", f"{out}/synth", "--support", support, "--out", f"{out}/masks", *few)
         assert {record.cls for record in read_records(world / out / "masks").values()} == {name}
+
+
+# status, and errors that are explained
+
+
+def problems_of_coco(world: World) -> None:
+    """COCO's layout with one fold's photographs of which not one can be painted."""
+    build_coco(world / "coco", 2017, coco_novel(2))
+    path = world / "coco/annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = [[0, 0, float("nan"), 0, 5, 5]]
+    path.write_text(json.dumps(content))
+
+
+@table(
+    Case(
+        "status of one that is not there",
+        masks,
+        "status nope masks synth",
+        ("nope – – – – – there is no such folder", "masks mask 10 0", "synth generate 10 0"),
+        same("masks"),
+        1,
+    ),
+    Case(
+        "status of a file",
+        after(masks, lambda w: (w / "f").touch()),
+        "status f masks",
+        ("f – – – – – is a file", "masks mask 10 0"),
+        same("masks"),
+    ),
+    Case(
+        "status of somebody's folder",
+        masks,
+        "status base masks",
+        ("base – – – – – holds no run.yaml, so no stage made it", "masks mask 10 0"),
+        same("base"),
+    ),
+    Case(
+        "status of a damaged run file",
+        after(masks, edit_run(lambda d: d.pop("seed"), "synth")),
+        "status synth masks",
+        ("synth – – – – – synth/run.yaml: is not a run file (seed is missing)", "masks mask 10 0"),
+        same("synth"),
+    ),
+    Case(
+        "status of a damaged record",
+        after(masks, edit_record(lambda d: d.pop("id"), "synth")),
+        "status synth masks",
+        ("line 2 is not a record (id is missing)", "masks mask 10 0"),
+        same("synth"),
+    ),
+    Case(
+        "status of damaged failures",
+        after(masks, lambda w: (w / "synth/failures.jsonl").write_text("[1]\n")),
+        "status synth masks",
+        ("line 1 is not a failure", "masks mask 10 0"),
+        same("synth"),
+    ),
+    Case(
+        "status of a folder for a file",
+        after(masks, gone("masks/masks/dog/text-1.png"), lambda w: (w / "masks/masks/dog/text-1.png").mkdir()),
+        "status masks",
+        "masks mask 9 0 1 0",
+        same("synth"),
+    ),
+    Case(
+        "status of a torn manifest",
+        after(masks, torn("synth")),
+        "status synth",
+        "its last line is torn, by an interrupted run, so 'dog/text-4' counts as not done: run it again",
+        same("synth"),
+        0,
+    ),
+    Case(
+        "prepare says why",
+        problems_of_coco,
+        "prepare coco-20i --root coco --fold 2 --partial --out data",
+        ("found 0 (what was met before: coco/train2017/", "expected corners as x, y, x, y, ... in finite numbers"),
+        nothing("data/support"),
+    ),
+    Case(
+        "evaluate says why",
+        after(masks, lambda w: [p.unlink() for p in (w / "query").rglob("*_mask.png")]),
+        FSS,
+        "has no class in common with query (what was met before: query/",
+        nothing("results"),
+    ),
+)
+def test_odd_states(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
