@@ -85,12 +85,13 @@ def diffusion(
     seed: Seed = 0,
     device: Device = "auto",
     parts: Annotated[int, typer.Option(min=1, help="Threads that share a batch (with OMP_NUM_THREADS=1).")] = 1,
+    half: Annotated[bool, typer.Option("--half", help="Compute in bfloat16, on processors that do so faster.")] = False,
 ) -> None:
     """Train U-Net, text encoder and encoder of looks (after vae and pool)."""
     from aligndiff_cli.pocket.recipe.diffusion import DiffusionOptions, train_diffusion
     from aligndiff_cli.pocket.recipe.training import pick_device
 
-    options = DiffusionOptions(steps, until or steps, batch, parts, looks_share, bare_share, noisy_share, seed)
+    options = DiffusionOptions(steps, until or steps, batch, parts, looks_share, bare_share, noisy_share, half, seed)
     train_diffusion(work, options, pick_device(device))
 
 
@@ -155,6 +156,34 @@ def measure(
     sampling = SampleOptions(steps=sampling_steps, guidance=guidance)
     result = figures(diffusion_model, load_judge(work), EmojiWorld(icons), split, per_class, seed, sampling, inversion)
     text = json.dumps(result, indent=2)
+    typer.echo(text)
+    if out is not None:
+        out.write_text(text + "\n")
+
+
+@app.command()
+def evidence(
+    icons: Icons,
+    work: Work = WORK,
+    judge_work: Annotated[Path, typer.Option(help="Folder of the trained judge.")] = WORK,
+    per_class: Annotated[int, typer.Option(min=1)] = 8,
+    guidance: Annotated[float, typer.Option(min=0)] = 3.0,
+    sampling_steps: Annotated[int, typer.Option(min=1)] = 20,
+    inversion_steps: Annotated[int, typer.Option(min=1)] = 150,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 0.02,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure a training, also an unfinished one, on the validation classes (after judge)."""
+    import json
+
+    from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
+    from aligndiff_cli.models.diffusion.sampling import SampleOptions
+    from aligndiff_cli.pocket.recipe.evidence import evidence as figures
+
+    inversion = InversionOptions(steps=inversion_steps, learning_rate=learning_rate, batch=8, accumulation=1)
+    sampling = SampleOptions(steps=sampling_steps, guidance=guidance)
+    text = json.dumps(figures(icons, work, judge_work, per_class, seed, sampling, inversion), indent=2)
     typer.echo(text)
     if out is not None:
         out.write_text(text + "\n")

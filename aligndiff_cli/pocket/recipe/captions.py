@@ -50,7 +50,9 @@ def known_words() -> list[str]:
 
 def true_adjectives(artist: str, background: str, placement: Placement) -> list[str]:
     """The adjectives that hold for a picture of this making."""
-    words = [STYLES[artist], background, GOOD]
+    words = [background, GOOD]
+    if artist in STYLES:  # there is no word for the unseen one
+        words.insert(0, STYLES[artist])
     if placement.scale < 0.76:
         words.append("small")
     elif placement.scale > 0.84:

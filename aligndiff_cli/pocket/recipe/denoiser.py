@@ -105,7 +105,8 @@ class Denoiser(nn.Module):
 
     def encode(self, batch: Batch) -> Tensor:
         """The captions' states (B, L, `WIDTH`)."""
-        vectors = noisy(self.looks(batch.other), batch.looks_noise)
+        dtype = self.unet.dtype
+        vectors = noisy(self.looks(batch.other.to(dtype)), batch.looks_noise.to(dtype))
         rows = (batch.looks_at >= 0).nonzero().squeeze(1)
 
         def say_looks(module: nn.Module, args: object, embedded: Tensor) -> Tensor:
@@ -120,7 +121,7 @@ class Denoiser(nn.Module):
 
     def forward(self, batch: Batch, x_t: Tensor) -> Tensor:
         """The v predicted (B, C, h, w) in x_t at the batch's steps for its captions."""
-        return self.unet(x_t, batch.t, self.encode(batch)).sample
+        return self.unet(x_t.to(self.unet.dtype), batch.t, self.encode(batch)).sample.float()
 
 
 @contextmanager

@@ -36,10 +36,10 @@ class DiffusionOptions:
         steps: length of the schedule; its last fifth brings the rate down.
         until: step to stop after.
         batch: samples per step.
-        parts: threads that share a batch, see `SideBySide`.
         looks_share: how many captions of named drawings have vectors of looks.
         bare_share: how many captions say nothing after their last word.
         noisy_share: how many noise levels are drawn from the denser density 2 t on [0, 1]; the others evenly.
+        half, parts: see `SideBySide`.
         seed: of weights, batches, noise and captions.
     """
 
@@ -50,6 +50,7 @@ class DiffusionOptions:
     looks_share: float = LOOKS_SHARE
     bare_share: float = 0.5
     noisy_share: float = 0.5
+    half: bool = False
     seed: int = 0
 
 
@@ -72,7 +73,7 @@ def train_diffusion(work: Path, options: DiffusionOptions, device: torch.device)
     ema = Ema(model, EMA_DECAY)
     start = load_state(work / "diffusion.safetensors", model, optimizer, ema)
     alphas_bar = build_scheduler().alphas_cumprod.to(device)
-    side_by_side = SideBySide(model, options.parts)
+    side_by_side = SideBySide(model, options.parts, options.half)
     progress = Progress(GAUGE_EVERY)
     for step in range(start, options.until):
         rng = np.random.default_rng(item_seed(options.seed, f"diffusion/step/{step}"))

@@ -6,7 +6,6 @@ encoder is trained along with the U-Net and does not ship.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 SIZE = 0.5
@@ -47,4 +46,4 @@ class LooksEncoder(nn.Module):
 
 def noisy(vectors: Tensor, noise: Tensor) -> Tensor:
     """Vectors (B, width) with standard normal `noise` of the same shape laid over them."""
-    return vectors + SIZE * NOISE * torch.as_tensor(noise)
+    return vectors + SIZE * NOISE * noise

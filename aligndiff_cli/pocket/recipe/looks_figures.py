@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def nearer_by_v(
 
     Distances are 1 - cosine of mean features (the backbone's last two stages); positive means that v* is nearer.
     """
+    quiet = replace(sampling, capture=False)
     embeddings = inverted(model, artist.picture, names, inversion, seed)
     gains = {}
     for name, v in zip(names, embeddings, strict=True):
@@ -88,7 +90,7 @@ def nearer_by_v(
         own = np.stack([calm_picture(rng, artist.drawing(name), model.image_size[0])[0] for rng in rngs])
         seeds = [item_seed(seed, f"measure/{name}/{i}") for i in range(per_class)]
         drawn = [
-            sample(model, [Prompt(ADJECTIVE_TEMPLATE, prompt_name(name), e)] * per_class, seeds, sampling)[0]
+            sample(model, [Prompt(ADJECTIVE_TEMPLATE, prompt_name(name), e)] * per_class, seeds, quiet)[0]
             for e in (None, v)
         ]
         plain, steered = (_distance(backbone, images, own) for images in drawn)

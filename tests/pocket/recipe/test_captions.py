@@ -50,6 +50,7 @@ def test_adjectives_follow_from_how_the_picture_was_made() -> None:
     assert true_adjectives("noto", "sandy", Placement(0.7, 4.0, False)) == ["shaded", "sandy", "good", "small"]
     assert true_adjectives("twemoji", "rosy", Placement(0.9, 0.0, False)) == ["flat", "rosy", "good", "large"]
     assert true_adjectives("fluent-emoji", "rosy", Placement(0.8, 0.0, True)) == ["solid", "rosy", "good"]
+    assert true_adjectives("fxemoji", "rosy", Placement(0.8, 0.0, True)) == ["rosy", "good"]
 
 
 def test_every_word_of_a_taught_name_is_known_and_rare_names_are_not() -> None:

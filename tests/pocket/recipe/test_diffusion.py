@@ -118,6 +118,16 @@ def test_two_threads_find_the_gradients_of_one(model: Denoiser) -> None:
     assert found[0][1].abs().max() > 1e-3
 
 
+def test_half_precision_finds_nearly_the_same_gradients(model: Denoiser) -> None:
+    alphas_bar = build_scheduler().alphas_cumprod
+    found = []
+    for half in (False, True):
+        loss = SideBySide(model, 1, half).backward(alphas_bar, a_batch(model))
+        found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
+    assert found[0][0] == pytest.approx(found[1][0], rel=0.02)
+    assert torch.cosine_similarity(found[0][1], found[1][1], dim=0) > 0.99
+
+
 def prepare_work(work: Path) -> None:
     """Stand-ins for what the earlier steps of the recipe leave behind."""
     torch.manual_seed(0)
