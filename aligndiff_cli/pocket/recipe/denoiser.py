@@ -53,6 +53,7 @@ def build_scheduler() -> DDIMScheduler:
         rescale_betas_zero_snr=True,
         prediction_type="v_prediction",
         timestep_spacing="trailing",
+        steps_offset=1,  # not used with this spacing; diffusers warns of any other value
     )
 
 
