@@ -49,6 +49,14 @@ def command(
     ] = 3,
     scale_low: Annotated[float, typer.Option(help="Smallest scale (D.2).", rich_help_panel=METHOD)] = 0.1,
     scale_high: Annotated[float, typer.Option(help="Largest scale (D.2).", rich_help_panel=METHOD)] = 2.0,
+    scale_of: Annotated[
+        str,
+        typer.Option(
+            help="What scale 1 is: frame (the object's picture fitted into the base image, whatever their sizes) or "
+            "pixels (as large as in its picture; D.2 as printed, GAPS).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "frame",
     inverted_share: Annotated[
         float,
         typer.Option(
@@ -95,6 +103,7 @@ def command(
                 max_objects=max_objects,
                 scale_low=scale_low,
                 scale_high=scale_high,
+                scale_of=scale_of,
                 inverted_share=inverted_share,
                 min_area=min_area,
                 seed=seed,

@@ -83,6 +83,16 @@ def command(
             callback=flags.at_least(1), help="Query pictures per class.", show_default="all", rich_help_panel=FSS
         ),
     ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            callback=flags.at_least(1),
+            help="Episodes, drawn by the seed: a class, one of its queries and, with --shots, its support pairs "
+            "(HSNet: 1000 on PASCAL-5i and COCO-20i).",
+            show_default="every query once",
+            rich_help_panel=FSS,
+        ),
+    ] = None,
     compare_size: Annotated[
         int | None,
         typer.Option(
@@ -97,6 +107,7 @@ def command(
         typer.Option(help="Text file naming the out-of-distribution classes, one a line.", rich_help_panel=FSS),
     ] = None,
     base: gfss_flags.Base = None,
+    support_labels: gfss_flags.SupportLabels = None,
     base_model: gfss_flags.BaseModel = None,
     method: gfss_flags.Method = "gaps",
     layout: gfss_flags.Layout = "paste",
@@ -114,6 +125,7 @@ def command(
     distillation: gfss_flags.Distillation = None,
     scale_low: gfss_flags.ScaleLow = None,
     scale_high: gfss_flags.ScaleHigh = None,
+    scale_of: gfss_flags.ScaleOf = "frame",
     memory: gfss_flags.Memory = None,
     epochs: gfss_flags.Epochs = None,
     base_batch: gfss_flags.BaseBatch = None,
@@ -124,6 +136,7 @@ def command(
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
+    ssp_refine: flags.SspRefine = True,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
     shard: flags.Shard = None,
@@ -174,9 +187,11 @@ def command(
                     beta=beta,
                     filter=filter_,
                     queries=queries,
+                    episodes=episodes,
+                    shots=shots,
                     compare_size=compare_size,
                     ood=None if ood is None else str(ood),
-                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                     device=device,
                     seed=seed,
                 )
@@ -189,6 +204,7 @@ def command(
                 GfssOptions(
                     base=str(flags.needed(base, "--base", protocol)),
                     support=str(flags.needed(support, "--support", protocol)),
+                    support_labels=None if support_labels is None else str(support_labels),
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),
                     scenes=None if scenes is None else str(scenes),
@@ -214,6 +230,7 @@ def command(
                         "memory": memory,
                         "scale_low": scale_low,
                         "scale_high": scale_high,
+                        "scale_of": scale_of,
                     },
                     device=device,
                     seed=seed,

@@ -164,13 +164,28 @@ Backbone = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+
+
+def _segmenter_size(value: int | None) -> int | None:
+    return value if value == 0 else at_least(32)(value)
+
+
 SegmenterSize = Annotated[
     int | None,
     typer.Option(
-        callback=at_least(32),
-        help="Pixels at which the segmenter looks.",
-        show_default="what its weights suggest",
+        callback=_segmenter_size,
+        help="Side in pixels of the square in which the segmenter looks at pictures; 0 for each picture's own size "
+        "(not for hsnet).",
+        show_default="what its weights suggest, of SSP's authors' 0",
         rich_help_panel=MODEL,
+    ),
+]
+SspRefine = Annotated[
+    bool,
+    typer.Option(
+        "--ssp-refine/--no-ssp-refine",
+        help="SSP's second pass, which its authors' checkpoints named baseline do without.",
+        rich_help_panel=METHOD,
     ),
 ]
 

@@ -24,6 +24,15 @@ Base = Annotated[
     Path | None,
     typer.Option(help="Base images (VOC layout, split train, classes.txt naming all classes).", rich_help_panel=GFSS),
 ]
+SupportLabels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Label maps of the support pictures, <class>/<stem>.png, numbered as classes.txt: what the few shots show "
+        "of base classes keeps its label (PIFS).",
+        show_default="<support>_labels, if it is there",
+        rich_help_panel=GFSS,
+    ),
+]
 BaseModel = Annotated[
     Path | None,
     typer.Option(
@@ -56,7 +65,12 @@ InvertedShare = Annotated[
         min=0, max=1, help="Share of real and inverted samples among the objects shown (D.3).", rich_help_panel=GFSS
     ),
 ]
-Shots = Annotated[int | None, _count("Real pairs per novel class, drawn anew for each run.", default="all there are")]
+Shots = Annotated[
+    int | None,
+    _count(
+        "Real pairs per class, drawn anew for each run (gfss) or each episode (fss).", SHARED, default="all there are"
+    ),
+]
 Folds = Annotated[
     str,
     typer.Option(
@@ -71,7 +85,7 @@ ClassesPerStep = Annotated[
     int, _count("Novel classes learnt at a time (PASCAL: 1, COCO: 5); 0 for all at once.", least=0, default=True)
 ]
 Iterations = Annotated[int | None, _count("Iterations per step (paper: 200).", TRAINING, least=0)]
-Batch = Annotated[int | None, _count("Pictures per iteration (paper: 16).", TRAINING)]
+Batch = Annotated[int | None, _count("Pictures per iteration (paper: 16; PIFS: 10, no more than there are).", TRAINING)]
 Crop = Annotated[
     int | None, _count("Side of training windows, pixels, also in the base stage (paper: 512).", TRAINING, least=16)
 ]
@@ -82,6 +96,14 @@ Distillation = Annotated[
 ]
 ScaleLow = Annotated[float | None, _count("Least scale of a pasted object (D.2: 0.1).", TRAINING, least=0.01)]
 ScaleHigh = Annotated[float | None, _count("Greatest scale of a pasted object (D.2: 2).", TRAINING, least=0.01)]
+ScaleOf = Annotated[
+    str,
+    typer.Option(
+        help="What scale 1 of a pasted object is: frame (its picture fitted into the training window) or pixels (as "
+        "large as in its picture; GAPS).",
+        rich_help_panel=TRAINING,
+    ),
+]
 Memory = Annotated[int | None, _count("Base images kept for replay (paper: 500).", TRAINING)]
 Epochs = Annotated[int | None, _count("Base stage: passes over the base images (paper: 20).", TRAINING)]
 BaseBatch = Annotated[int | None, _count("Base stage: pictures per step (paper: 32).", TRAINING)]

@@ -100,6 +100,22 @@ def command(
     flip: Annotated[
         float, typer.Option(min=0, max=1, help="Chance to mirror a sample, image and mask.", rich_help_panel=METHOD)
     ] = 0.5,
+    framing: Annotated[
+        str,
+        typer.Option(
+            help="What of a picture is looked at: window (of the model's shape, around the object) or whole "
+            "(squeezed into that shape, as the release).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "window",
+    latent_mask: Annotated[
+        str,
+        typer.Option(
+            help="How a mask becomes one of latents: nearest-exact (the pixel at a position's centre), nearest (in its "
+            "corner, as the release) or area (the share of its pixels).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "nearest-exact",
     instances: Annotated[
         int,
         typer.Option(
@@ -152,6 +168,8 @@ def command(
                 batch=batch,
                 accumulation=accumulation,
                 flip=flip,
+                framing=framing,
+                latent_mask=latent_mask,
                 instances=instances,
                 preview=preview,
                 model=model,

@@ -76,6 +76,15 @@ def command(
     shots: Annotated[
         int, typer.Option(callback=flags.at_least(1), help="Support pairs per class.", rich_help_panel=METHOD)
     ] = 1,
+    min_object: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(1),
+            help="pascal-5i, coco-20i: fewest pixels of the class in a support picture (the published protocols: 1; "
+            "1024 leaves out what COCO calls small).",
+            rich_help_panel=METHOD,
+        ),
+    ] = 1,
     icons: Annotated[
         Path | None,
         typer.Option(
@@ -131,6 +140,7 @@ def command(
             shots=shots,
             per_class=per_class,
             scenes=scenes,
+            min_object=min_object,
             partial=partial,
             seed=seed,
         )

@@ -12,9 +12,9 @@ from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_pictures import Size
 from aligndiff_cli.datasets.photographs import check_only
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.layout import BASE, CLASSES, OOD, QUERY, SUPPORT
-from aligndiff_cli.disk.voc import write_classes, write_item, write_split
+from aligndiff_cli.disk.images import read_mask, write_png
+from aligndiff_cli.disk.layout import BASE, CLASSES, OOD, QUERY, SUPPORT, SUPPORT_LABELS
+from aligndiff_cli.disk.voc import write_classes, write_item, write_label_map, write_split
 from aligndiff_cli.method.seeds import item_seed
 
 SCENE_SIZE: Size = (128, 160)
@@ -26,9 +26,9 @@ def prepare_emoji_5i(
 ) -> None:
     """Render one fold of Emoji-5i.
 
-    ``out/support/<class>/<nn>.png`` with ``<nn>_mask.png`` holds the fold's novel classes; ``out/base`` (split
-    train, no pixel of a novel class) and ``out/query`` (split val, all classes) are scenes in VOC's layout; line i
-    of ``out/classes.txt`` names class i.
+    ``out/support/<class>/<nn>.png`` with ``<nn>_mask.png`` holds the fold's novel classes, and
+    ``out/support_labels/<class>/<nn>.png`` their label maps; ``out/base`` (split train, no pixel of a novel class) and
+    ``out/query`` (split val, all classes) are scenes in VOC's layout; line i of ``out/classes.txt`` names class i.
 
     Args:
         out: folder to write; files of the same name are replaced.
@@ -47,6 +47,7 @@ def prepare_emoji_5i(
     world = EmojiWorld(icons)
     names = dict(enumerate(classes.EMOJI_5I_CLASSES, 1))
     _write_objects(out / SUPPORT, world, [names[i] for i in novel], shots, seed, size)
+    _write_label_maps(out, {i: names[i] for i in novel}, shots)
     base = {i: name for i, name in names.items() if i not in novel}
     write_scenes(out / BASE, "train", world, base, scenes, seed, size)
     write_scenes(out / QUERY, "val", world, names, scenes, seed, size)
@@ -121,6 +122,17 @@ def _write_objects(folder: Path, world: EmojiWorld, names: Iterable[str], count:
             image, mask = world.fss_picture(rng, name, size)
             write_png(folder / folder_name(name) / f"{number:02d}.png", image)
             write_png(folder / folder_name(name) / f"{number:02d}_mask.png", mask)
+
+
+def _write_label_maps(out: Path, names: dict[int, str], shots: int) -> None:
+    """The label maps of the support pictures: each shows the object of its class and no other."""
+    stems = [f"{number:02d}" for number in range(shots)]
+    folder = out / SUPPORT_LABELS
+    check_only(folder, {folder / folder_name(name) / f"{stem}.png" for name in names.values() for stem in stems})
+    for number, name in names.items():
+        for stem in stems:
+            mask = read_mask(out / SUPPORT / folder_name(name) / f"{stem}_mask.png")
+            write_label_map(folder / folder_name(name) / f"{stem}.png", mask * number)
 
 
 def write_scenes(

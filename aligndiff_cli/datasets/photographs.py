@@ -16,13 +16,10 @@ import numpy as np
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.atomic import write_error
-from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.layout import BASE, QUERY, SUPPORT
+from aligndiff_cli.disk.images import MIN_FOREGROUND, write_png
+from aligndiff_cli.disk.layout import BASE, QUERY, SUPPORT, SUPPORT_LABELS
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 from aligndiff_cli.method.seeds import item_seed
-
-MIN_OBJECT = 32 * 32
-"""Fewest pixels of the class in a support photograph; COCO calls what is smaller a small object. Our own choice."""
 
 Report = Callable[[int, int], None]
 """Told how many photographs of how many have been looked at."""
@@ -84,8 +81,10 @@ def check_counts(counts: Mapping[str, tuple[int, int]], root: Path, had_from: st
     return differing
 
 
-def write_fold(out: Path, data: Photographs, novel: Collection[int], shots: int, seed: int) -> None:
-    """Write support/, base/ (split train), query/ (split val) and the class lists.
+def write_fold(
+    out: Path, data: Photographs, novel: Collection[int], shots: int, seed: int, min_object: int = 1
+) -> None:
+    """Write support/ with support_labels/, base/ (split train), query/ (split val) and the class lists.
 
     The support set is drawn from the training photographs (`draw_support`); base/ holds those without a pixel of a
     novel class, and query/ the whole validation set with all its labels; evaluate ignores classes not learnt yet.
@@ -96,12 +95,13 @@ def write_fold(out: Path, data: Photographs, novel: Collection[int], shots: int,
         novel: class numbers.
         shots: support pairs per novel class.
         seed: decides the support pairs.
+        min_object: see `draw_support`.
 
     Raises:
         FolderError: too few photographs, or support/ holds pairs of another choice.
     """
-    support = {number: draw_support(data, number, novel, shots, seed) for number in sorted(novel)}
-    _write_support(out / SUPPORT, data.names, support)
+    support = {number: draw_support(data, number, novel, shots, seed, min_object) for number in sorted(novel)}
+    _write_support(out, data.names, support)
     base = [photograph for photograph in data.train if not photograph.present & set(novel)]
     for folder, split, photographs in ((BASE, "train", base), (QUERY, "val", data.val)):
         if not photographs:
@@ -116,43 +116,52 @@ def write_fold(out: Path, data: Photographs, novel: Collection[int], shots: int,
 
 
 def draw_support(
-    data: Photographs, number: int, novel: Collection[int], shots: int, seed: int
+    data: Photographs, number: int, novel: Collection[int], shots: int, seed: int, min_object: int = 1
 ) -> list[tuple[Photograph, np.ndarray]]:
     """Photographs of one novel class and of no other, with their label maps.
 
     Drawn by a hash of (seed, class, stem), so that more shots hold those of fewer.
 
+    Args:
+        min_object: fewest pixels of the class. The published protocols ask for one (GAPS, which draws again where
+            there is exactly one); fewer than `MIN_FOREGROUND` are never drawn, since every stage takes them for a slip
+            of the brush.
+
     Raises:
-        FolderError: there are too few in which the class has `MIN_OBJECT` pixels.
+        FolderError: there are too few.
     """
+    least = max(min_object, MIN_FOREGROUND)
     name = data.names[number - 1]
     own = [photograph for photograph in data.train if photograph.present & set(novel) == {number}]
     own.sort(key=lambda photograph: (item_seed(seed, f"support/{name}/{photograph.stem}"), photograph.stem))
     loaded = ((photograph, voc.read_label_map(photograph.labels)) for photograph in own)
-    chosen = list(islice((pair for pair in loaded if MIN_OBJECT <= (pair[1] == number).sum() < pair[1].size), shots))
+    chosen = list(islice((pair for pair in loaded if least <= (pair[1] == number).sum() < pair[1].size), shots))
     if len(chosen) < shots:
         raise FolderError(
-            f"expected {shots} training photographs of {name!r} without another novel class, found {len(chosen)}",
-            remedy="Ask for fewer with --shots, or complete the data set",
+            f"expected {shots} training photographs with {least} pixels of {name!r} and without another novel class, "
+            f"found {len(chosen)}",
+            remedy="Ask for fewer with --shots or --min-object, or complete the data set",
         )
     return chosen
 
 
 def _write_support(
-    folder: Path, names: Sequence[str], support: Mapping[int, Sequence[tuple[Photograph, np.ndarray]]]
+    out: Path, names: Sequence[str], support: Mapping[int, Sequence[tuple[Photograph, np.ndarray]]]
 ) -> None:
+    folder, label_maps = out / SUPPORT, out / SUPPORT_LABELS
+    chosen = [(number, *pair) for number, pairs in support.items() for pair in pairs]
     wanted = {
         folder / names[number - 1] / f"{photograph.stem}{suffix}"
-        for number, pairs in support.items()
-        for photograph, _ in pairs
+        for number, photograph, _ in chosen
         for suffix in (photograph.picture.suffix.lower(), "_mask.png")
     }
     check_only(folder, wanted)
-    for number, pairs in support.items():
-        for photograph, labels in pairs:
-            place = folder / names[number - 1]
-            link(place / f"{photograph.stem}{photograph.picture.suffix.lower()}", photograph.picture)
-            write_png(place / f"{photograph.stem}_mask.png", labels == number)
+    check_only(label_maps, {label_maps / names[number - 1] / f"{p.stem}.png" for number, p, _ in chosen})
+    for number, photograph, labels in chosen:
+        cls, stem = names[number - 1], photograph.stem
+        link(folder / cls / f"{stem}{photograph.picture.suffix.lower()}", photograph.picture)
+        write_png(folder / cls / f"{stem}_mask.png", labels == number)
+        link(label_maps / cls / f"{stem}.png", photograph.labels)
 
 
 def check_only(folder: Path, wanted: Collection[Path]) -> None:

@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from aligndiff_cli.disk.atomic import atomic_write
-from aligndiff_cli.disk.mask_rules import mask_of_colours, mask_of_indices, mask_of_levels
+from aligndiff_cli.disk.mask_rules import (
+    FOREGROUND,
+    IGNORE,
+    Kinds,
+    kinds_of_colours,
+    kinds_of_indices,
+    kinds_of_levels,
+)
 from aligndiff_cli.errors import InputError
 
 ImageArray = NDArray[np.uint8]
@@ -83,17 +90,33 @@ def read_mask(path: Path) -> MaskArray:
     Raises:
         InputError: the file cannot be read, or is a photograph rather than a mask.
     """
+    return _read_kinds(path) == FOREGROUND
+
+
+def read_ignored(path: Path) -> MaskArray:
+    """The pixels that a mask file marks as "ignore" (VOC's 255); see :mod:`aligndiff_cli.disk.mask_rules`.
+
+    Returns:
+        bool (H, W); false throughout in a mask of two values.
+
+    Raises:
+        InputError: as :func:`read_mask`.
+    """
+    return _read_kinds(path) == IGNORE
+
+
+def _read_kinds(path: Path) -> Kinds:
     picture, lossy = _decode(path)
     if picture.mode == "1":
-        return np.array(picture)
+        return np.array(picture).astype(np.uint8)
     if picture.mode == "P" and not _alpha_varies(picture):
-        return mask_of_indices(np.array(picture), _palette(picture))
+        return kinds_of_indices(np.array(picture), _palette(picture))
     if _alpha_varies(picture):
         # a cut-out: its colours are the object's, its alpha is the mask
-        return mask_of_levels(np.array(picture.convert("RGBA"))[:, :, 3], 255, lossy)
+        return kinds_of_levels(np.array(picture.convert("RGBA"))[:, :, 3], 255, lossy)
     if _is_grey(picture):
-        return mask_of_levels(*_levels(picture, path), lossy)
-    return mask_of_colours(np.array(_converted(picture, "RGB", path)), lossy, path)
+        return kinds_of_levels(*_levels(picture, path), lossy)
+    return kinds_of_colours(np.array(_converted(picture, "RGB", path)), lossy, path)
 
 
 def read_soft(path: Path) -> SoftArray:

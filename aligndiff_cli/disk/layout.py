@@ -10,7 +10,8 @@ Stage folders, in the order of the pipeline::
     results/   metrics.json table.md report.html
 
 `aligndiff prepare` writes ``support/``, ``base/`` and ``query/``; the latter two are VOC folders, or, for the protocol
-``fss``, ``query/`` is laid out like ``support/``.
+``fss``, ``query/`` is laid out like ``support/``. Beside the support folder of a fold lies ``support_labels/``, with
+the label map ``<class>/<stem>.png`` of each support picture.
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
@@ -29,6 +30,7 @@ LOCK = ".lock"
 PICTURES = "pictures"
 
 SUPPORT, BASE, QUERY = "support", "base", "query"
+SUPPORT_LABELS = "support_labels"
 
 IMAGES = "images"
 COARSE = "coarse"

@@ -10,6 +10,9 @@
 5. A palette whose used colours are all grey, but not at their own index, is how optimisers store a plain grey
    mask: it is read by its colours. A palette that has black, but not at index 0, has black for background.
 6. Where alpha varies, alpha is the mask and the colours are the object's.
+
+What "ignore" marks, the border of an object that nobody is sure of, is background to whoever wants a mask, and left out
+by whoever scores or learns from one: hence the three kinds of pixels here.
 """
 
 from __future__ import annotations
@@ -21,59 +24,55 @@ from numpy.typing import NDArray
 
 from aligndiff_cli.errors import InputError
 
-IGNORE = 255
+BACKGROUND, FOREGROUND, IGNORE = 0, 1, 255
+Kinds = NDArray[np.uint8]
+"""Of each pixel (H, W): BACKGROUND, FOREGROUND or IGNORE."""
 VOC_IGNORE_COLOUR = (224, 224, 192)
 MAX_LABELS = 32
 MAX_COLOURS = 256
 
 
-def mask_of_levels(levels: NDArray, top: int, lossy: bool) -> NDArray[np.bool_]:
+def kinds_of_levels(levels: NDArray, top: int, lossy: bool) -> Kinds:
     """Rules 1 to 3.
 
     Args:
         levels: unsigned integers (H, W) in [0, top].
         top: the format's white, 255 or 65535.
         lossy: the format may have changed values.
-
-    Returns:
-        bool (H, W).
     """
     values = np.flatnonzero(np.bincount(levels.ravel(), minlength=256))
     if top > IGNORE and values[-1] <= IGNORE:
         top = IGNORE  # 8-bit values in a 16-bit file
     if not lossy:
         if len(values) == 1 or (len(values) == 2 and values[0] == 0):
-            return levels != 0
+            return _kinds(levels != 0)
         labels = values[values != IGNORE]
         if labels[-1] < 128 and len(labels) <= MAX_LABELS:
-            return (levels != 0) & (levels != IGNORE)
-    return levels > top // 2
+            return _kinds(levels != 0, levels == IGNORE)
+    return _kinds(levels > top // 2)
 
 
-def mask_of_indices(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def kinds_of_indices(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Kinds:
     """Rules 1, 2 and 5.
 
     Args:
         indices: (H, W) palette indices.
         palette: uint8 (256, 3) colours.
-
-    Returns:
-        bool (H, W).
     """
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
     colours = palette[used]
     grey = (colours == colours[:, :1]).all()
     if grey and (colours[:, 0] != used).any() and len(np.unique(colours[:, 0])) == len(used):
-        return mask_of_levels(palette[:, 0][indices], 255, lossy=False)
+        return kinds_of_levels(palette[:, 0][indices], 255, lossy=False)
     black = used[(colours == 0).all(axis=1)]
     background = black[0] if len(black) and 0 not in black else 0
     labels = used[used != background]
     if len(labels) > 1:
-        return (indices != background) & (indices != IGNORE)
-    return indices != background
+        return _kinds(indices != background, indices == IGNORE)
+    return _kinds(indices != background)
 
 
-def mask_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> NDArray[np.bool_]:
+def kinds_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> Kinds:
     """Rule 4.
 
     Args:
@@ -81,16 +80,13 @@ def mask_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> NDArray
         lossy: the format may have changed values.
         where: the file, for the message.
 
-    Returns:
-        bool (H, W).
-
     Raises:
         InputError: the colours are no mask's.
     """
     if lossy:
         # a JPEG of a white mask may be off grey by a step or two
         if int(np.ptp(rgb.astype(np.int16), axis=2).max()) <= 8:
-            return rgb[:, :, 1] > 127
+            return _kinds(rgb[:, :, 1] > 127)
         raise InputError("is a colour picture in a lossy format, which keeps no labels", where, "Save the mask as PNG")
     packed = _packed(rgb)
     colours = np.unique(packed)
@@ -102,7 +98,13 @@ def mask_of_colours(rgb: NDArray[np.uint8], lossy: bool, where: Path) -> NDArray
         )
     ignore = _packed(np.array(VOC_IGNORE_COLOUR, np.uint8))
     labels = colours[(colours != 0) & (colours != ignore)]
-    return (packed != 0) & (packed != ignore) if len(labels) else packed != 0
+    return _kinds(packed != 0, packed == ignore) if len(labels) else _kinds(packed != 0)
+
+
+def _kinds(painted: NDArray[np.bool_], ignored: NDArray[np.bool_] | None = None) -> Kinds:
+    """What is painted is foreground, unless it marks what is to be ignored."""
+    kinds = np.where(painted, np.uint8(FOREGROUND), np.uint8(BACKGROUND))
+    return kinds if ignored is None else np.where(painted & ignored, np.uint8(IGNORE), kinds)
 
 
 def _packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:

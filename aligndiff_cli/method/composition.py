@@ -1,9 +1,10 @@
 """Scene composition by copy-paste (section 3.5, D.2), with no rotation, colour change or blending.
 
-Scale. A generated picture and a base image need not have the same size, so a scale in pixels would mean
-something else for every pair of models and data sets. The generated picture is therefore first fitted
-into the frame of the base image (aspect ratio kept); the scale of D.2 multiplies that. At scale 1 an object takes
-the share of the scene that it took of its own picture, whatever the two sizes are.
+Scale. A generated picture and a base image need not have the same size, so a scale in pixels means something else for
+every pair of models and data sets. By default the generated picture is therefore first fitted into the frame of the
+base image (aspect ratio kept), and the scale of D.2 multiplies that: at scale 1 an object takes the share of the scene
+that it took of its own picture, whatever the two sizes are. With the scale of ``"pixels"``, as GAPS has it and D.2
+reads, an object has at scale 1 the pixels it has in its own picture.
 
 Place. An object that fits into the frame lies wholly inside it, every position alike. One that is longer
 than the frame along an axis covers the frame along that axis, and which part of it is seen is
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -23,6 +25,8 @@ from aligndiff_cli.errors import InputError
 N_MAX = 3
 SCALE_RANGE = (0.1, 2.0)
 INVERTED_SHARE = 0.5
+ScaleOf = Literal["frame", "pixels"]
+SCALES_OF: tuple[ScaleOf, ...] = ("frame", "pixels")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Placement:
     Attributes:
         class_index: index of the class among the pools.
         sample_index: index of the sample in the pool of its class: inverted or real ones first, then plain ones.
-        scale: factor on the object's size after its picture is fitted into the base frame.
+        scale: factor on the object's size at :func:`unit_scale`.
         top, left: position in [0, 1) within the room the object has along y and along x.
     """
 
@@ -151,13 +155,26 @@ def _draw_sample(rng: np.random.Generator, sizes: tuple[int, int], inverted_shar
     return inverted + int(rng.integers(plain))
 
 
-def paste(image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[Cutout, Placement]]) -> Scene:
+def unit_scale(cutout: Cutout, frame: tuple[int, int], scale_of: ScaleOf) -> float:
+    """By what an object's pixels are multiplied at scale 1, in a base image of (H, W)."""
+    if scale_of == "pixels":
+        return 1.0
+    return min(frame[0] / cutout.frame[0], frame[1] / cutout.frame[1])
+
+
+def paste(
+    image: np.ndarray,
+    labels: np.ndarray,
+    objects: Sequence[tuple[Cutout, Placement]],
+    scale_of: ScaleOf = "frame",
+) -> Scene:
     """Paste the objects onto a base image one after another; a later one covers an earlier one.
 
     Args:
         image: uint8 (H, W, 3); left as it is.
         labels: uint8 (H, W) class labels of the base image, 255 for ignored pixels; left as they are.
         objects: each cut-out with its scale and place.
+        scale_of: what scale 1 is.
 
     Raises:
         InputError: image and labels differ in size.
@@ -168,7 +185,7 @@ def paste(image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[Cutout,
     visible: list[np.ndarray] = []
     for cutout, placement in objects:
         whole = np.zeros(labels.shape, dtype=bool)
-        _paste_one(image, whole, cutout, placement)
+        _paste_one(image, whole, cutout, placement, scale_of)
         labels[whole] = cutout.class_id
         for earlier in visible:
             earlier &= ~whole
@@ -176,11 +193,11 @@ def paste(image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[Cutout,
     return Scene(image, labels, visible)
 
 
-def _paste_one(image: np.ndarray, whole: np.ndarray, cutout: Cutout, placement: Placement) -> None:
+def _paste_one(image: np.ndarray, whole: np.ndarray, cutout: Cutout, placement: Placement, scale_of: ScaleOf) -> None:
     """Copy one scaled object into ``image`` and mark its pixels in ``whole``, both (H, W, ...), in place."""
     height, width = whole.shape
-    fit = min(height / cutout.frame[0], width / cutout.frame[1])
-    pixels, mask = resize_cutout(cutout.image, cutout.mask, fit * placement.scale)
+    factor = unit_scale(cutout, (height, width), scale_of) * placement.scale
+    pixels, mask = resize_cutout(cutout.image, cutout.mask, factor)
     into_y, from_y = _overlap(height, mask.shape[0], placement.top)
     into_x, from_x = _overlap(width, mask.shape[1], placement.left)
     seen = mask[from_y, from_x]

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 MEMORY_SIZE = 500
+QUOTA = 2
+"""Places in the memory that each class may fill, over its even share, before the memory is cut to its size."""
 SIMILAR_SHARE = 0.05
 SCALE_RANGE = (0.1, 2.0)
 
@@ -38,8 +40,9 @@ def diverse_memory(
 ) -> list[int]:
     """Choose images that show every class at all levels of its score.
 
-    Each class has size // classes places (at least 1, at most its number of images). Its images are sorted by score,
-    the list is split into as many intervals of equal length (to within one), and one image is drawn from each.
+    Each class has 2 * (size // classes) places (at least 1, at most its number of images), since classes share images.
+    Its images are sorted by score, the list is split into as many intervals of equal length (to within one), and one
+    image is drawn from each. What there is too much of in the end is left out at random.
 
     Args:
         scores: for each class, its images as (index, score). A class without images has no place.
@@ -48,8 +51,8 @@ def diverse_memory(
         size: most images in the memory, at least 1 (paper: 500).
 
     Returns:
-        Distinct indices, class by class in ascending order. Fewer than ``size`` where classes share images, run out
-        of them, or do not divide it; a union larger than ``size`` (more classes than places) is cut at random.
+        Distinct indices, class by class in ascending order; fewer than ``size`` only where classes share most of their
+        images or run out of them.
 
     Raises:
         ValueError: ``size`` is below 1, or a score is not finite.
@@ -59,7 +62,7 @@ def diverse_memory(
     filled = [c for c in sorted(scores) if len(scores[c])]
     chosen: dict[int, None] = {}
     for c in filled:
-        chosen.update(dict.fromkeys(_one_per_interval(scores[c], max(1, size // len(filled)), rng)))
+        chosen.update(dict.fromkeys(_one_per_interval(scores[c], max(1, QUOTA * (size // len(filled))), rng)))
     union = list(chosen)
     if len(union) <= size:
         return union
@@ -79,7 +82,8 @@ def paste_probability(classes: int, shots: int, memory: int = MEMORY_SIZE) -> fl
     """p = 2r / (3r + 1) with r = max(1, sqrt(t / f)), the rarer a novel class, the more often it is pasted.
 
     Args:
-        classes: number of classes, at least 1; t = 1 / classes is the share that each should have.
+        classes: number of classes seen so far, background left out, at least 1; t = 1 / classes is the share that each
+            should have.
         shots: images of the novel class, at least 1; f = shots / memory is the share that it has.
         memory: images in the memory, at least 1 (paper: 500).
 

@@ -77,12 +77,18 @@ def tiling(model: DiffusionModel, size: tuple[int, int]) -> dict[str, bool | Non
 
 @dataclass(frozen=True)
 class SegmenterChoice:
-    """Which few-shot segmenter to use; None leaves a part to the bundled one."""
+    """Which few-shot segmenter to use; None leaves a part to the bundled one.
+
+    Attributes:
+        size: side in pixels of the square it looks at; 0 for each picture's own size.
+        refine: whether SSP makes its second pass.
+    """
 
     name: str | None
     weights: Path | None
     backbone: str | None
     size: int | None
+    refine: bool = True
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -91,4 +97,11 @@ class SegmenterChoice:
 
     def load(self, device: str) -> Segmenter:
         """Load it."""
-        return load_segmenter(self.name, weights=self.weights, backbone=self.backbone, size=self.size, device=device)
+        return load_segmenter(
+            self.name,
+            weights=self.weights,
+            backbone=self.backbone,
+            size=self.size,
+            refine=self.refine,
+            device=device,
+        )

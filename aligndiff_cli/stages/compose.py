@@ -18,7 +18,7 @@ from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
-from aligndiff_cli.method.composition import Cutout, Placement, cut_out, paste, sample_layout
+from aligndiff_cli.method.composition import SCALES_OF, Cutout, Placement, cut_out, paste, sample_layout
 from aligndiff_cli.method.memory import class_balanced_subset
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
@@ -51,6 +51,7 @@ class ComposeOptions:
     max_objects: int
     scale_low: float
     scale_high: float
+    scale_of: str
     inverted_share: float
     min_area: int
     seed: int
@@ -90,6 +91,8 @@ class ComposeStage:
             raise UsageError(
                 f"expected 0 < --scale-low <= --scale-high, got {options.scale_low} and {options.scale_high}"
             )
+        if options.scale_of not in SCALES_OF:
+            raise UsageError(f"--scale-of: expected one of {', '.join(SCALES_OF)}, got {options.scale_of!r}")
         self.options = options
         self.out = options.out
         self._format = make_format(options.format, options.out, options.min_area)
@@ -251,7 +254,7 @@ class ComposeStage:
                 (self._cutout(o["sample"]), Placement(0, 0, o["scale"], *o["place"]))
                 for o in item.parameters["objects"]
             ]
-            scene = paste(image, labels, objects)
+            scene = paste(image, labels, objects, self.options.scale_of)  # type: ignore[arg-type]  # checked above
             classes = [cutout.class_id for cutout, _ in objects]
             instances = list(zip(classes, scene.visible, strict=True))
             files, measured = self._format.write(item.id, scene.image, scene.labels, instances)

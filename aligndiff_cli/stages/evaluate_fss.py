@@ -16,7 +16,7 @@ from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder
 from aligndiff_cli.disk.support import Pair, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.evaluation import support_sets
-from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class
+from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
@@ -46,6 +46,8 @@ class FssOptions:
     beta: float
     filter: str
     queries: int | None
+    episodes: int | None
+    shots: int | None
     compare_size: int | None
     ood: str | None
     segmenter: SegmenterChoice
@@ -62,6 +64,7 @@ class Folders:
         samples: synthetic samples by class, each with its coarse and its refined mask.
         ood: the out-of-distribution classes.
         settings: how its classes are evaluated.
+        episodes: how many each class has, where there are any.
     """
 
     support: Mapping[str, Sequence[Pair]]
@@ -69,6 +72,7 @@ class Folders:
     samples: Mapping[str, Sequence[support_sets.Sample]]
     ood: Sequence[str]
     settings: Settings
+    episodes: Mapping[str, int]
 
 
 class FssStage:
@@ -93,7 +97,8 @@ class FssStage:
     @property
     def rows(self) -> list[Row]:
         """What is compared: the rows of Table 2, or the real supports alone."""
-        shots = {len(pairs) for folders in self._folders.values() for pairs in folders.support.values()}
+        drawn = self.options.shots
+        shots = {drawn or len(pairs) for folders in self._folders.values() for pairs in folders.support.values()}
         real = f"{shots.pop()}R" if len(shots) == 1 else "R"
         rows = table_rows(self.options.synthetic, real, FILTERED[self.options.filter])
         return rows if self.options.masks is not None else rows[:1]
@@ -105,7 +110,7 @@ class FssStage:
         options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "filter": o.filter}
         return RunFile(
             "evaluate",
-            {**options, "queries": o.queries, "compare_size": o.compare_size},
+            {**options, "queries": o.queries, "episodes": o.episodes, "shots": o.shots, "compare_size": o.compare_size},
             o.seed,
             {name: relative_to_folder(Path(path), o.out) for name, path in inputs.items()},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
@@ -113,7 +118,7 @@ class FssStage:
         )
 
     def plan(self) -> Plan:
-        """One item per place and class that has both support and query pairs.
+        """One item per place and class that has both support and query pairs, and an episode where these are counted.
 
         Raises:
             FolderError: no class of a place has both.
@@ -123,6 +128,8 @@ class FssStage:
         for place in self._places:
             folders = self._folders[place] = self._open(place, problems)
             for cls in sorted(folders.support):
+                if self.options.episodes and not folders.episodes[cls]:
+                    continue
                 # with a single place there is nothing to tell apart
                 item_id = cls if len(self._places) == 1 else f"{place.id}/{cls}"
                 self._items[item_id] = place, cls
@@ -140,12 +147,15 @@ class FssStage:
         for cls in sorted(support.keys() ^ query.keys()):
             where = paths[1] if cls in support else paths[0]
             problems.append(InputError(f"the class {cls!r} is not there, so it is not evaluated", where))
+        both = support.keys() & query.keys()
+        settings = Settings(o.seed + place.run, o.beta, o.queries, o.episodes, o.shots, o.compare_size)
         return Folders(
-            {cls: support[cls] for cls in support.keys() & query.keys()},
+            {cls: support[cls] for cls in both},
             query,
             {} if o.masks is None else _samples(place.path(o.masks)),
             [] if o.ood is None else _names(place.path(o.ood)),
-            Settings(o.seed + place.run, o.beta, o.queries, o.compare_size),
+            settings,
+            share_episodes(both, o.episodes or 0, settings.seed),
         )
 
     def units(self, group: Sequence[Item]) -> int:
@@ -154,7 +164,8 @@ class FssStage:
         for item in group:
             place, cls = self._items[item.id]
             folders = self._folders[place]
-            total += len(choose_queries(cls, folders.query[cls], folders.settings))
+            queries = choose_queries(cls, folders.query[cls], folders.settings)
+            total += folders.episodes[cls] if self.options.episodes else len(queries)
         return total * len(self.rows)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
@@ -171,6 +182,7 @@ class FssStage:
                 self.rows,
                 folders.settings,
                 lambda units, note=item.id: advance(units, note),  # type: ignore[misc]
+                folders.episodes.get(cls, 0),
             )
             name = write_part(self.out, item.id, result.to_json())
             measured = {row: part.counts.iou(cls) for row, part in result.rows.items()}
@@ -216,10 +228,23 @@ def check_choices(o: FssOptions) -> None:
     """Refuse what cannot be meant.
 
     Raises:
-        UsageError: an unknown filter, runs that would all be the same, or a path with a fold that has no name.
+        UsageError: an unknown filter, choices that exclude each other, runs that would all be the same, or a path with
+            a fold that has no name.
     """
     if o.filter not in FILTERED:
         raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {o.filter!r}")
+    if o.episodes is not None and o.queries is not None:
+        raise UsageError("--episodes draws queries itself, so --queries has no meaning", remedy="Leave out one of them")
+    if o.shots is not None and o.episodes is None:
+        raise UsageError(
+            "--shots goes with --episodes: without episodes every support pair is a shot",
+            remedy="Give --episodes, or a support folder of as many pairs",
+        )
+    if o.shots is not None and o.masks is not None:
+        raise UsageError(
+            "--shots cannot be drawn for each episode where samples join: they were made from all support pairs",
+            remedy="Leave out --shots, or --masks",
+        )
     check_folds(o.folds, {"--support": o.support, "--query": o.query, "--masks": o.masks, "--ood": o.ood})
     for flag, count, place in (("--runs", o.runs, RUN), ("--fold", len(o.folds), FOLD)):
         if count > 1 and place not in o.support:

@@ -20,6 +20,7 @@ from aligndiff_cli.disk.voc import open_voc
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
+from aligndiff_cli.method.composition import SCALES_OF
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.deeplab import DeepLab
@@ -38,6 +39,10 @@ from aligndiff_cli.stages.samples import Sample as Synthetic
 CONDITIONING = ("full", "text")
 PREDICTED = 16
 """Most query images of one size predicted at once."""
+UNLABELLED_NOTE = (
+    "The few shots have no label maps (--support-labels): all around their masks is learnt as background, objects of"
+    " base classes too."
+)
 BUNDLED_NOTE = (
     "Using the bundled backbone with small settings, which suit emoji scenes. For photographs pass --backbone, "
     "e.g. microsoft/resnet-101: the settings are then the paper's."
@@ -49,12 +54,14 @@ class GfssOptions:
     """What `aligndiff evaluate --protocol gfss` was asked for; the strings that are paths may hold {fold} and {run}.
 
     Attributes:
+        support_labels: folder of the few shots' label maps; None for ``<support>_labels`` if there is one.
         step_classes: novel classes learnt at a time; None for all at once.
         novel: settings of the novel stage by name; None leaves one to the method.
     """
 
     base: str
     support: str
+    support_labels: str | None
     query: str
     masks: str | None
     scenes: str | None
@@ -89,11 +96,12 @@ class Fold:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a fold: its few shots, its samples or scenes."""
+    """One run of a fold: its few shots, perhaps with label maps (class -> stem -> file), its samples or scenes."""
 
     fold: Fold
     number: int
     shots: Mapping[str, Sequence[Pair]]
+    label_maps: Mapping[str, Mapping[str, Path]]
     synthetic: Mapping[str, Sequence[Synthetic]]
     scenes: Path | None
 
@@ -107,7 +115,7 @@ class GfssStage:
         check_choices(options)
         self.options = options
         self.out = options.out
-        self.notes: Sequence[str] = () if options.base_stage.backbone else (BUNDLED_NOTE,)
+        self.notes: Sequence[str] = notes(options)
         self.together = options.base_stage.workers > 1
         self._folds: dict[str, Fold] = {}
         self._runs: dict[str, Run] = {}
@@ -132,6 +140,7 @@ class GfssStage:
         options["novel stage"] = options_dict(self.settings, without=())
         options["base stage"] = o.base_stage.options()
         paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
+        paths["support_labels"] = o.support_labels
         inputs = {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None}
         return RunFile("evaluate", options, o.seed, inputs, o.base_stage.models, versions())
 
@@ -151,7 +160,11 @@ class GfssStage:
         fold = self._folds[place.fold]
         check_classes(fold.rows, shots, place.path(o.support))
         inputs = {"set of base images": fold.model.images_digest, "set of query images": fold.query_digest}
-        inputs["set of support pairs"] = _digest({f"{c}/{p.stem}": (p.image, p.mask) for c in shots for p in shots[c]})
+        label_maps = data.find_label_maps(label_folder(o, place), shots, fold.rows)
+        pairs_used = {f"{c}/{p.stem}": (p.image, p.mask) for c in shots for p in shots[c]}
+        inputs["set of support pairs"] = _digest(pairs_used)
+        if label_maps:
+            inputs["set of support label maps"] = _digest({c: tuple(own.values()) for c, own in label_maps.items()})
         synthetic: dict[str, list[Synthetic]] = {}
         if o.masks is not None:
             synthetic = data.choose_synthetic(place.path(o.masks), o.conditioning, o.per_class, o.seed)
@@ -160,7 +173,7 @@ class GfssStage:
         if scenes is not None:
             opened = open_voc(scenes)
             inputs["set of scenes"] = data.scenes_digest(opened, opened.stems)
-        self._runs[place.id] = Run(fold, place.run, shots, synthetic, scenes)
+        self._runs[place.id] = Run(fold, place.run, shots, label_maps, synthetic, scenes)
         return Item(place.id, place.id, inputs, {"fold": place.fold, "run": place.run})
 
     def _open_fold(self, name: str, novel: Sequence[str], problems: list[InputError]) -> Fold:
@@ -229,12 +242,15 @@ class GfssStage:
         novel = {}
         for number in fold.rows.novel:
             cls = folders[class_words(fold.rows.names[number])]
-            novel[fold.rows.row(number)] = data.novel_class(run.shots[cls], run.synthetic.get(cls, []))
+            novel[fold.rows.row(number)] = data.novel_class(
+                number, fold.rows, run.shots[cls], run.label_maps.get(cls, {}), run.synthetic.get(cls, [])
+            )
         task = Task(
             fold.base.images,
             fold.base.shown,
             len(fold.rows.base),
             novel,
+            bool(run.label_maps),
             o.layout,  # type: ignore[arg-type]  # checked above
             () if run.scenes is None else data.open_scenes(run.scenes, fold.rows).images,
             o.inverted_share,
@@ -288,6 +304,23 @@ class GfssStage:
         return Summary(head, rows, [self.out / layout.REPORT])
 
 
+def notes(o: GfssOptions) -> list[str]:
+    """What the user should read before it starts."""
+    whole_pictures = o.method in ("finetune", "pifs") or o.layout == "plain"
+    unlabelled = any(label_folder(o, place) is None for place in places(o.folds, o.runs))
+    found = [] if o.base_stage.backbone else [BUNDLED_NOTE]
+    return [*found, UNLABELLED_NOTE] if whole_pictures and unlabelled else found
+
+
+def label_folder(o: GfssOptions, place: Place) -> Path | None:
+    """Where the label maps of a place's few shots are: as asked for, or beside the support folder if they are there."""
+    if o.support_labels is not None:
+        return place.path(o.support_labels)
+    support = place.path(o.support)
+    beside = support.with_name(f"{support.name}_labels")
+    return beside if beside.is_dir() else None
+
+
 def check_choices(o: GfssOptions) -> None:
     """Refuse names that are not known, and choices that exclude each other.
 
@@ -298,6 +331,7 @@ def check_choices(o: GfssOptions) -> None:
         ("--method", o.method, tuple(METHODS)),
         ("--layout", o.layout, LAYOUTS),
         ("--conditioning", o.conditioning, CONDITIONING),
+        ("--scale-of", o.novel["scale_of"], SCALES_OF),
     ):
         if value not in known:
             raise UsageError(f"{flag}: expected one of {', '.join(known)}, got {value!r}")
@@ -306,6 +340,7 @@ def check_choices(o: GfssOptions) -> None:
     if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
         raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
     named = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
+    named["support-labels"] = o.support_labels
     check_folds(o.folds, {f"--{name}": path for name, path in named.items()} | {"--base-model": o.base_model})
     if len(o.folds) > 1 and FOLD not in o.support:
         raise UsageError(

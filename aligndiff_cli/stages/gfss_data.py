@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_mask
+from aligndiff_cli.disk.images import read_ignored, read_image, read_mask
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.support import Pair, load_pair, scan_support
-from aligndiff_cli.disk.voc import VocFolder, open_voc
+from aligndiff_cli.disk.voc import VocFolder, open_voc, present_classes, read_label_map
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
@@ -54,6 +54,10 @@ class Rows:
     def row(self, number: int) -> int:
         """The row of a class."""
         return int(np.flatnonzero(self.numbers == number)[0])
+
+    def number(self, cls: str) -> int:
+        """The number of a class folder's class."""
+        return next(number for number, name in self.names.items() if class_words(name) == class_words(cls))
 
     def to_rows(self, labels: np.ndarray) -> np.ndarray:
         """Labels by class number -> by row; what has no row is ignored (255)."""
@@ -195,18 +199,74 @@ def choose_synthetic(masks: Path, conditioning: str, per_class: int | None, seed
     return chosen
 
 
-def novel_class(shots: Sequence[Pair], synthetic: Sequence[Synthetic]) -> Novel:
-    """A novel class, its pictures read when asked for."""
-    kinds = {kind: [sample for sample in synthetic if sample.kind == kind] for kind in (INVERTED, TEXT)}
-    return Novel(
-        Lazy(shots, load_pair),
-        Lazy(kinds[INVERTED], _load_synthetic),
-        Lazy(kinds[TEXT], _load_synthetic),
-    )
+def find_label_maps(folder: Path | None, shots: Mapping[str, Sequence[Pair]], rows: Rows) -> dict[str, dict[str, Path]]:
+    """Class -> stem -> label map of each few shot; empty where there is no such folder.
+
+    Raises:
+        InputError: a few shot has no label map, or one that does not show its class.
+    """
+    if folder is None:
+        return {}
+    found: dict[str, dict[str, Path]] = {}
+    for cls, pairs in shots.items():
+        for pair in pairs:
+            path = folder / cls / f"{pair.stem}.png"
+            if rows.number(cls) not in present_classes(read_label_map(path)):
+                raise InputError(
+                    f"shows no pixel of class {rows.number(cls)}, which {CLASSES} calls {cls!r}",
+                    path,
+                    f"Number the classes as {CLASSES} of the base folder does",
+                )
+            found.setdefault(cls, {})[pair.stem] = path
+    return found
 
 
-def _load_synthetic(sample: Synthetic) -> tuple[np.ndarray, np.ndarray]:
-    return read_image(sample.image), read_mask(sample.mask)
+def novel_class(
+    number: int,
+    rows: Rows,
+    shots: Sequence[Pair],
+    label_maps: Mapping[str, Path],
+    synthetic: Sequence[Synthetic],
+) -> Novel:
+    """A novel class, its pictures read when asked for.
+
+    Args:
+        number: of the class, as the data set numbers it.
+        label_maps: by stem of the few shots; empty where there are none.
+    """
+    row = rows.row(number)
+
+    def shot(pair: Pair) -> Sample:
+        return load_shot(pair, label_maps.get(pair.stem), row, rows)
+
+    def sample(made: Synthetic) -> Sample:
+        return read_image(made.image), np.where(read_mask(made.mask), row, 0).astype(np.uint8)
+
+    kinds = {kind: [made for made in synthetic if made.kind == kind] for kind in (INVERTED, TEXT)}
+    return Novel(Lazy(shots, shot), Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
+
+
+def load_shot(pair: Pair, label_map: Path | None, row: int, rows: Rows) -> Sample:
+    """A few shot with what is known of it by row: its object, and around it what its label map says.
+
+    Without a label map all that its mask file does not mark as ignored is background.
+
+    Raises:
+        InputError: a file cannot be read, or the label map has another size.
+    """
+    image, mask = load_pair(pair)
+    if label_map is None:
+        around = np.where(read_ignored(pair.mask), np.uint8(IGNORE), np.uint8(0))
+    else:
+        around = rows.to_rows(read_label_map(label_map))
+        if around.shape != mask.shape:
+            raise InputError(
+                f"expected a label map of {mask.shape[1]} x {mask.shape[0]} (width x height), the size of its picture, "
+                f"got {around.shape[1]} x {around.shape[0]}",
+                label_map,
+                "Draw the labels on this very picture, or scale them to it",
+            )
+    return image, np.where(mask, np.uint8(row), around)
 
 
 def open_scenes(folder: Path, rows: Rows) -> Scenes:

@@ -28,6 +28,7 @@ from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.stages.common import model_folder, versions
 from aligndiff_cli.stages.refiners import Advance, ClassImages, PerImage, Results, Words
+from aligndiff_cli.stages.runner import options_dict
 
 COMMAND = "grounding"
 MIN_PIXELS = 16
@@ -39,7 +40,7 @@ REMEDY = (
 
 
 class GroundingRefiner(PerImage):
-    """Masks by a grounding module that has learnt the base classes (Li et al. 2023).
+    """Masks by a grounding module that has learnt the base classes, after Li et al. 2023 and smaller than theirs.
 
     Args:
         source: the diffusion model whose features it reads.
@@ -97,7 +98,7 @@ class GroundingRefiner(PerImage):
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)
         else:
             s = self._settings
-            options: dict[str, Any] = {"steps": s.steps, "batch": s.batch, "learning_rate": s.learning_rate}
+            options: dict[str, Any] = options_dict(s, without=())
             options |= {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base)}
             inputs = {"base": relative_to_folder(self._base.root, self._folder)}
             wanted = RunFile(COMMAND, options, self._seed, inputs, {"diffusion": model}, versions())

@@ -16,7 +16,7 @@ from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
-from aligndiff_cli.method.framing import object_window
+from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
@@ -50,6 +50,8 @@ class InvertOptions:
     batch: int | None
     accumulation: int | None
     flip: float
+    framing: str
+    latent_mask: str
     instances: int
     preview: int
     model: str | None
@@ -107,6 +109,8 @@ class InvertStage:
             initializer=o.initializer,
             template=o.template,
             insertion=o.insertion,  # type: ignore[arg-type]
+            framing=o.framing,  # type: ignore[arg-type]
+            mask_mode=o.latent_mask,  # type: ignore[arg-type]
         )
 
     def describe(self) -> RunFile:
@@ -188,10 +192,9 @@ class InvertStage:
         height, width = self.model.image_size
         images, masks = [], []
         for pair in self._pairs[item_id]:
-            image, mask = load_pair(pair)
-            window = object_window(mask, height / width)
-            images.append(np.ascontiguousarray(image[window]))
-            masks.append(np.ascontiguousarray(mask[window]))
+            image, mask = framed(*load_pair(pair), height / width, self.inversion.framing)
+            images.append(image)
+            masks.append(mask)
         return Instance(class_words(self._pairs[item_id][0].cls), tuple(images), tuple(masks))
 
     def _write(self, item: Item, instance: Instance, inversion: Inversion) -> Made:

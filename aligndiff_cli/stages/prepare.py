@@ -41,6 +41,7 @@ class PrepareOptions:
     shots: int
     per_class: int
     scenes: int
+    min_object: int
     partial: bool
     seed: int
 
@@ -123,7 +124,7 @@ def _coco(o: PrepareOptions, progress: Progress) -> Found:
 
 
 def _fold(o: PrepareOptions, data: Photographs, novel: Sequence[int]) -> Found:
-    write_fold(o.out, data, novel, o.shots, o.seed)
+    write_fold(o.out, data, novel, o.shots, o.seed, o.min_object)
     return data.warnings, data.problems
 
 
@@ -153,6 +154,7 @@ def _report(progress: Progress) -> Callable[[int, int], None]:
 def _of_emoji_5i(o: PrepareOptions) -> dict[str, str]:
     return {
         "support": f"{o.shots} pairs of each of fold {o.fold}'s five novel classes",
+        "support_labels": "their label maps, for evaluate --protocol gfss",
         "base": f"{o.scenes} scenes without a novel pixel (VOC layout, split train)",
         "query": f"{o.scenes} scenes with all classes (VOC layout, split val)",
     }
@@ -161,6 +163,7 @@ def _of_emoji_5i(o: PrepareOptions) -> dict[str, str]:
 def _of_fold(o: PrepareOptions) -> dict[str, str]:
     return {
         "support": f"{o.shots} pairs of each of fold {o.fold}'s novel classes",
+        "support_labels": "their label maps, for evaluate --protocol gfss",
         "base": "the training photographs without a novel pixel (VOC layout, split train)",
         "query": "the validation photographs with all classes (VOC layout, split val)",
     }
@@ -180,8 +183,8 @@ EMOJI = ("fold", "split", "shots", "per_class", "scenes")
 DATASETS = {
     "emoji-5i": (_emoji_5i, _of_emoji_5i, EMOJI),
     "emoji-fss": (_emoji_fss, _of_fss, EMOJI),
-    "pascal-5i": (_pascal, _of_fold, ("fold", "shots", "partial")),
-    "coco-20i": (_coco, _of_fold, ("fold", "fold_layout", "year", "shots", "partial")),
+    "pascal-5i": (_pascal, _of_fold, ("fold", "shots", "min_object", "partial")),
+    "coco-20i": (_coco, _of_fold, ("fold", "fold_layout", "year", "shots", "min_object", "partial")),
     "fss-1000": (_fss, _of_fss, ("split", "shots", "partial")),
 }
 """How each is made, what it then holds, and the options that decide its content."""

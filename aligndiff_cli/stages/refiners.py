@@ -55,6 +55,7 @@ class Refiner(Protocol):
         name: what --segmenter calls it.
         unit: what progress is counted in.
         words: see ``Words``.
+        most_shown: most kept pairs that a segmenter is shown for the rest; None for all, or where none is.
         notes: lines the user should read before it starts.
     """
 
@@ -62,6 +63,9 @@ class Refiner(Protocol):
     unit: str
     words: Words
     notes: Sequence[str]
+
+    @property
+    def most_shown(self) -> int | None: ...
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Path], dict[str, str]]:
         """Options that decide the masks, folders read besides the images, and the network's source and fingerprint."""
@@ -109,6 +113,7 @@ class PerImage:
 
     unit = "images"
     notes: Sequence[str] = ()
+    most_shown: int | None = None
 
     def check(self) -> list[InputError]:
         return []
@@ -147,7 +152,8 @@ class ConsensusRefiner:
 
     Args:
         support, support_masks: where the real pairs are.
-        consensus_iou, keep, max_supports: see ``method.consensus.refine``.
+        consensus_iou, keep: see ``method.consensus.refine``.
+        max_supports: see there; 0 for all accepted pairs, None for what suits the segmenter.
     """
 
     unit = "images"
@@ -161,7 +167,7 @@ class ConsensusRefiner:
         *,
         consensus_iou: float,
         keep: Keep,
-        max_supports: int,
+        max_supports: int | None,
         device: str,
     ) -> None:
         self.name = choice.name or "consensus"
@@ -177,8 +183,13 @@ class ConsensusRefiner:
         """The few-shot segmenter, loaded when first needed."""
         return self._choice.load(self._device)
 
+    @property
+    def most_shown(self) -> int | None:
+        """Most accepted pairs to re-condition on; None for all."""
+        return self.segmenter.max_supports if self._max_supports is None else self._max_supports or None
+
     def describe(self) -> tuple[dict[str, Any], dict[str, Path], dict[str, str]]:
-        options = {"consensus_iou": self._alpha, "keep": self._keep, "max_supports": self._max_supports}
+        options = {"consensus_iou": self._alpha, "keep": self._keep, "max_supports": self.most_shown}
         network = {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}
         return options, {"support": self._support}, network
 
@@ -218,7 +229,7 @@ class ConsensusRefiner:
             group.coarse,
             alpha=self._alpha,
             keep=self._keep,
-            max_supports=self._max_supports,
+            max_supports=self.most_shown,
         )
         for result in results:
             yield result
@@ -300,6 +311,7 @@ class NoiseRefiner(PerImage):
 def refuse(choice: SegmenterChoice, name: str, *flags: str) -> None:
     """Refuse flags of the few-shot segmenters that mean nothing to a baseline (UsageError)."""
     given = {"--segmenter-weights": choice.weights, "--backbone": choice.backbone, "--segmenter-size": choice.size}
+    given["--no-ssp-refine"] = None if choice.refine else "given"
     for flag in flags:
         if given[flag] is not None:
             raise UsageError(f"{flag} has no meaning for --segmenter {name}", remedy=f"Leave out {flag}")

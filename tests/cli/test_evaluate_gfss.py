@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import write_png
@@ -213,6 +214,7 @@ def test_every_method_gets_the_same_few_shots(gfss: Gfss) -> None:
         (["--layout", "scenes", "--scenes", "x", "--method", "pifs"], "pifs does not learn from scenes"),
         (["--method", "other"], "--method: expected one of finetune, gaps, pifs, gfs, got 'other'"),
         (["--layout", "other"], "--layout: expected one of paste, plain, scenes, got 'other'"),
+        (["--scale-of", "other"], "--scale-of: expected one of frame, pixels, got 'other'"),
         (["--conditioning", "other"], "--conditioning: expected one of full, text, got 'other'"),
         (["--fold", "0,0"], "--fold: names a fold twice"),
         (["--fold", "0,1"], "with {fold} in --support"),
@@ -228,6 +230,26 @@ def test_what_cannot_be_meant_is_a_usage_error(gfss: Gfss, flags: list[object], 
 
 def test_too_few_pairs_are_told(gfss: Gfss) -> None:
     assert "has 3 usable pairs, expected at least 4" in gfss("a", "--shots", 4, code=1)
+
+
+def test_label_maps_of_the_few_shots_are_found_beside_them(gfss: Gfss, tmp_path: Path) -> None:
+    assert "--support-labels" in gfss("plain", "--method", "pifs")
+    assert "--support-labels" not in gfss("gfs", "--method", "gfs")
+    support = tmp_path / "support"
+    shutil.copytree(gfss.root / "support", support)
+    for cls, number in NOVEL.items():
+        for mask in (support / cls).glob("*_mask.png"):
+            labels = np.where(np.asarray(Image.open(mask)) > 0, number, 3).astype(np.uint8)  # cats all around
+            voc.write_label_map(tmp_path / "support_labels" / cls / mask.name.replace("_mask", ""), labels)
+    assert "--support-labels" not in gfss("beside", "--method", "pifs", support=support)
+    (tmp_path / "support_labels").rename(tmp_path / "maps")
+    assert "--support-labels" not in gfss("named", "--method", "pifs", "--support-labels", tmp_path / "maps")
+    results = [gfss.document(name)["runs"][0]["steps"] for name in ("plain", "beside", "named")]
+    assert results[0] != results[1]
+    assert results[1] == results[2]
+    (tmp_path / "maps" / "lamp" / "1.png").unlink()
+    output = gfss("other", "--method", "pifs", "--support-labels", tmp_path / "maps", code=1)
+    assert "there is no such label map" in output
 
 
 def test_folds_and_runs_fill_the_paths(gfss: Gfss, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import read_image, read_mask, write_png
 from aligndiff_cli.disk.manifest import ManifestWriter, Record
 from aligndiff_cli.disk.run_file import RunFile, write_run
@@ -169,3 +170,19 @@ def test_long_and_odd_paths_are_told_whole(masks: Path, run: Run) -> None:
     assert f"Results: {out}/\n" in told
     assert f"Picture: {out}/pictures/samples.png\n" in told
     assert f"{out} " in run("status", out).output
+
+
+def test_the_scale_of_pasted_objects_is_of_the_frame_or_of_pixels(world: World, masks: Path, run: Run) -> None:
+    # objects of pictures of 32 x 48 pixels, base images of 40 x 56: in pixels they are smaller
+    flags = ["--scale-low", 1, "--scale-high", 1, "--max-objects", 1, "--count", 8]
+    areas = {}
+    for scale_of in ("frame", "pixels"):
+        out = world / scale_of
+        command = ["compose", "--foregrounds", masks, "--base", world / "base", "--out", out, *flags]
+        run(*command, "--scale-of", scale_of)
+        opened = voc.open_voc(out)
+        areas[scale_of] = [int(np.isin(opened.labels(stem), [1, 2]).sum()) for stem in opened.stems]
+    ratios = np.array(areas["frame"]) / np.array(areas["pixels"])
+    np.testing.assert_allclose(ratios, (56 / 48) ** 2, rtol=0.15)
+    output = run(*command, "--scale-of", "other", code=2).output
+    assert "--scale-of: expected one of frame, pixels, got 'other'" in " ".join(output.replace("│", " ").split())

@@ -38,6 +38,11 @@ def test_supports_are_pairs_of_the_novel_classes(fold_two: Path) -> None:
     image, mask = load_pair(scan.pairs[0])
     assert image.shape == (32, 48, 3)
     assert 0 < mask.mean() < 0.5
+    pair = scan.pairs[-1]
+    labels = read_label_map(fold_two / "support_labels" / pair.cls / f"{pair.stem}.png")
+    number = (fold_two / "classes.txt").read_text().splitlines().index(pair.cls) + 1
+    assert np.array_equal(labels, load_pair(pair)[1] * np.uint8(number))
+    assert len(list((fold_two / "support_labels").glob("*/*"))) == 10
 
 
 def test_pairs_of_another_choice_are_not_left_among_the_support(fold_two: Path, icons: Path, tmp_path: Path) -> None:
@@ -71,7 +76,7 @@ def test_a_picture_depends_on_its_own_id_only(icons: Path, fold_two: Path, tmp_p
     prepare_emoji_5i(tmp_path, icons, fold=2, shots=1, seed=5, size=(32, 48), scenes=3)
     again, whole = files(tmp_path), files(fold_two)
     pictures = [name for name in again if name.endswith((".png", ".jpg"))]
-    assert len(pictures) == 5 * 2 + 3 * 4
+    assert len(pictures) == 5 * 3 + 3 * 4
     assert all(again[name] == whole[name] for name in pictures)
 
 

@@ -9,7 +9,7 @@ import pytest
 from aligndiff_cli.datasets import pascal
 from aligndiff_cli.datasets.folds import pascal_novel
 from aligndiff_cli.datasets.pascal import read_pascal
-from aligndiff_cli.datasets.photographs import Photographs, write_fold
+from aligndiff_cli.datasets.photographs import Photographs, draw_support, write_fold
 from aligndiff_cli.disk.support import load_pair, scan_support
 from aligndiff_cli.disk.voc import open_voc, read_label_map, write_label_map
 from aligndiff_cli.errors import FolderError
@@ -63,7 +63,7 @@ def test_progress_is_told(devkit: Path, published: None, tmp_path: Path) -> None
 
 
 def test_the_folders_of_a_fold(devkit: Path, published: None, tmp_path: Path) -> None:
-    write_fold(tmp_path / "out", read(devkit, tmp_path / "maps"), NOVEL, shots=2, seed=0)
+    write_fold(tmp_path / "out", read(devkit, tmp_path / "maps"), NOVEL, shots=2, seed=0, min_object=1024)
     scan = scan_support(tmp_path / "out" / "support")
     assert not scan.problems
     assert sorted({pair.cls for pair in scan.pairs}) == ["potted_plant", "sheep", "sofa", "train", "tv_monitor"]
@@ -76,6 +76,13 @@ def test_the_folders_of_a_fold(devkit: Path, published: None, tmp_path: Path) ->
     # neither the photograph of two novel classes nor the speck
     assert not {pair.stem for pair in scan.pairs} & {"2008_both", "2008_speck"}
 
+    for pair in scan.pairs:
+        labels = read_label_map(tmp_path / "out" / "support_labels" / pair.cls / f"{pair.stem}.png")
+        number = int(labels[BIG[0] + 1, BIG[1] + 1])
+        assert np.array_equal(load_pair(pair)[1], labels == number)
+        if pair.stem.startswith("2007"):  # the aeroplane beside it and the borders keep their labels
+            assert set(np.unique(labels)) == {0, 1, number, 255}
+
     base = open_voc(tmp_path / "out" / "base", "train")
     assert base.stems == ["2008_birds", "2008_plane", "2010_cow"]
     assert [base.present(stem) for stem in base.stems] == [{2, 3}, {1}, {10}]
@@ -85,6 +92,16 @@ def test_the_folders_of_a_fold(devkit: Path, published: None, tmp_path: Path) ->
     assert query.stems == list(VOC_VAL)
     assert query.present("2009_val1") == {3, 20}
     assert query.load("2009_val1")[0].shape == (48, 72, 3)
+
+
+def test_a_support_picture_may_show_any_number_of_pixels_of_its_class(
+    devkit: Path, published: None, tmp_path: Path
+) -> None:
+    data = read(devkit, tmp_path / "maps")
+    trains = [p.stem for p, _ in draw_support(data, 16, NOVEL, 3, seed=0)]
+    assert sorted(trains) == ["2007_00160", "2007_00161", "2008_speck"]  # SMALL has 130 pixels
+    with pytest.raises(FolderError, match=r"with 1024 pixels of 'potted_plant'.*found 2\..*--min-object"):
+        draw_support(data, 16, NOVEL, 3, seed=0, min_object=1024)
 
 
 def test_photographs_are_linked(devkit: Path, published: None, tmp_path: Path) -> None:
@@ -110,9 +127,9 @@ def test_more_shots_hold_fewer_and_seeds_differ(devkit: Path, published: None, t
     assert ones[0] <= stems(2, 0)
     assert stems(1, 0) == ones[0]
     with pytest.raises(
-        FolderError, match=r"expected 3 training photographs of 'potted_plant' without another.* found 2"
+        FolderError, match=r"expected 4 training photographs with 4 pixels of 'potted_plant' and without.* found 3"
     ):
-        stems(3, 0)
+        stems(4, 0)
 
 
 def test_support_of_another_choice_is_not_mixed_in(devkit: Path, published: None, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from aligndiff_cli.disk.images import (
     check_pair,
+    read_ignored,
     read_image,
     read_mask,
     read_soft,
@@ -185,7 +186,30 @@ def test_every_kind_of_mask_reads_alike(tmp_path: Path, write: Damage) -> None:
 def test_voc_ignore_colour_is_background(tmp_path: Path) -> None:
     colours = EIGHT[..., None] * np.array([128, 0, 0], np.uint8)
     colours[0, :6] = (224, 224, 192)
-    assert np.array_equal(read_mask(nasty.save(tmp_path / "m.png", colours)), SMALL)
+    path = nasty.save(tmp_path / "m.png", colours)
+    assert np.array_equal(read_mask(path), SMALL)
+    assert np.array_equal(read_ignored(path), VOC == 255)
+
+
+@pytest.mark.parametrize("write", [nasty.save, nasty.palette_mask, nasty.grey_16bit])
+def test_what_a_label_map_ignores_is_told(tmp_path: Path, write: Callable[[Path, np.ndarray], Path]) -> None:
+    assert np.array_equal(read_ignored(write(tmp_path / "m.png", VOC)), VOC == 255)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda p: nasty.save(p, EIGHT * 255),
+        lambda p: nasty.save(p, SOFT),
+        lambda p: nasty.bilevel_mask(p, SMALL),
+        lambda p: nasty.palette_mask(p, EIGHT * 255),
+        lambda p: nasty.rgba(p, np.full((5, 9, 3), 90, np.uint8), EIGHT * 255),
+    ],
+)
+def test_a_mask_of_two_values_ignores_nothing(tmp_path: Path, write: Damage) -> None:
+    found = read_ignored(write(tmp_path / "m.png"))
+    assert not found.any()
+    assert found.dtype == np.bool_
 
 
 @pytest.mark.parametrize("grey", [True, False], ids=["grey", "RGB"])

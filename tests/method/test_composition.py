@@ -134,6 +134,12 @@ def test_scale_one_keeps_the_share_of_the_own_frame() -> None:
     assert scene.visible[0].sum() == 16 * 8
 
 
+def test_by_the_scale_of_pixels_an_object_is_as_large_as_in_its_picture() -> None:
+    for scale, box in ((1.0, (0, 3, 0, 1)), (2.0, (0, 7, 0, 3))):
+        scene = paste(*base(32, 100), [(block(4, 2, (8, 10)), at(scale))], "pixels")
+        assert box_of(scene.visible[0]) == box
+
+
 @pytest.mark.parametrize(
     ("place", "rows", "columns"),
     [

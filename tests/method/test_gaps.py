@@ -27,13 +27,21 @@ def test_scores_need_as_many_areas() -> None:
 
 
 def test_one_image_is_drawn_from_every_interval_of_the_score() -> None:
-    # 12 images each, 2 classes, 8 places: 4 intervals of 3; the index tells the rank, highest score first
+    # 12 images each, 2 classes, 4 places: twice 4 // 2, so 4 intervals of 3; the index tells the rank, highest first
     scores = {7: [(k, 12.0 - k) for k in range(12)], 3: [(100 + k, -float(k)) for k in range(12)]}
-    drawn = [diverse_memory(scores, rng(seed), size=8) for seed in range(60)]
+    drawn = [diverse_memory(scores, rng(seed), size=4) for seed in range(200)]
     for chosen in drawn:
-        assert [(index - 100) // 3 for index in chosen[:4]] == [0, 1, 2, 3]
-        assert [index // 3 for index in chosen[4:]] == [0, 1, 2, 3]
+        intervals = [(index >= 100, index % 100 // 3) for index in chosen]
+        assert len(set(intervals)) == len(chosen) == 4  # of the 8 drawn
+        assert intervals == sorted(intervals, key=lambda interval: (not interval[0], interval[1]))
     assert {index for chosen in drawn for index in chosen} == {*range(12), *range(100, 112)}
+
+
+def test_one_class_may_fill_more_than_its_even_share() -> None:
+    # 10 // 2 = 5 places each, twice that before the memory is cut; class 2 shares all its images with class 1
+    scores = {1: [(k, float(k)) for k in range(40)], 2: [(k, 0.0) for k in range(5)]}
+    for seed in range(20):
+        assert len(diverse_memory(scores, rng(seed), size=10)) == 10
 
 
 def test_a_place_for_every_image_takes_them_all_by_score() -> None:
@@ -57,9 +65,10 @@ def test_a_shared_image_is_taken_once_and_leaves_the_memory_smaller() -> None:
 def test_a_poor_class_has_no_more_places_than_images_and_an_empty_one_none() -> None:
     scores = {1: [(0, 1.0)], 2: [(k, float(k)) for k in range(1, 21)], 3: []}
     chosen = diverse_memory(scores, rng(), size=10)
-    # two classes have images: 5 places each
-    assert len(chosen) == 6
-    assert chosen[0] == 0
+    # two classes have images: 10 places each, of which the first can fill one; one of the 11 is left out
+    assert len(set(chosen)) == 10
+    assert set(chosen) <= set(range(21))
+    assert 0 in diverse_memory({1: [(0, 1.0)], 2: [(k, float(k)) for k in range(1, 4)]}, rng(), size=10)
     assert diverse_memory({}, rng()) == diverse_memory({1: []}, rng()) == []
 
 

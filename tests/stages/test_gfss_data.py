@@ -193,6 +193,51 @@ def test_more_samples_hold_fewer_and_another_seed_draws_others() -> None:
     assert ids(4) != ids(4, seed=1)
 
 
+def shot(root: Path, mask: np.ndarray, labels: np.ndarray | None = None) -> Path:
+    """support/lamp/00.png with its mask, perhaps with a label map; the folder of label maps."""
+    write_png(root / "support" / "lamp" / "00.png", np.zeros((*mask.shape, 3), np.uint8))
+    write_png(root / "support" / "lamp" / "00_mask.png", mask)
+    if labels is not None:
+        voc.write_label_map(root / "support_labels" / "lamp" / "00.png", labels)
+    return root / "support_labels"
+
+
+MASK = np.array([[0, 7, 7, 0], [0, 7, 7, 0], [255, 255, 255, 255]], np.uint8)
+
+
+def test_without_a_label_map_a_shot_is_background_around_its_object_but_where_its_mask_is_void(tmp_path: Path) -> None:
+    shot(tmp_path, MASK)
+    pairs, _ = data.usable_pairs(tmp_path / "support")
+    image, labels = data.novel_class(4, ROWS, pairs, {}, []).real[0]
+    assert image.shape == (3, 4, 3)
+    assert labels.tolist() == [[0, 5, 5, 0], [0, 5, 5, 0], [255] * 4]
+    assert labels.dtype == np.uint8
+
+
+def test_a_label_map_tells_what_else_a_shot_shows(tmp_path: Path) -> None:
+    folder = shot(tmp_path, MASK * (MASK == 7), np.array([[1, 4, 4, 3], [2, 4, 4, 0], [255, 0, 9, 4]], np.uint8))
+    pairs, _ = data.usable_pairs(tmp_path / "support")
+    found = data.find_label_maps(folder, {"lamp": pairs}, ROWS)
+    _, labels = data.novel_class(4, ROWS, pairs, found["lamp"], []).real[0]
+    # class 9 has no row; class 2 is novel
+    assert labels.tolist() == [[1, 5, 5, 2], [4, 5, 5, 0], [255, 0, 255, 5]]
+    assert data.find_label_maps(None, {"lamp": pairs}, ROWS) == {}
+
+
+def test_label_maps_that_cannot_be_the_shots_own_are_refused(tmp_path: Path) -> None:
+    folder = shot(tmp_path, MASK, np.full((3, 5), 4, np.uint8))
+    pairs, _ = data.usable_pairs(tmp_path / "support")
+    found = data.find_label_maps(folder, {"lamp": pairs}, ROWS)
+    with pytest.raises(InputError, match="expected a label map of 4 x 3"):
+        data.novel_class(4, ROWS, pairs, found["lamp"], []).real[0]
+    shot(tmp_path, MASK, np.full((3, 4), 3, np.uint8))
+    with pytest.raises(InputError, match=r"shows no pixel of class 4, which classes\.txt calls 'lamp'"):
+        data.find_label_maps(folder, {"lamp": pairs}, ROWS)
+    (folder / "lamp" / "00.png").unlink()
+    with pytest.raises(InputError, match="no such label map"):
+        data.find_label_maps(folder, {"lamp": pairs}, ROWS)
+
+
 def test_scenes_composed_onto_another_base_folder_are_refused(tmp_path: Path) -> None:
     labels = {"a": np.full((4, 6), 2, np.uint8)}
     base_folder(tmp_path / "same", labels, ["bus", "chess_queen"])

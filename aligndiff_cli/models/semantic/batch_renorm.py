@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-R_MAX, D_MAX = 3.0, 5.0
-
 
 class BatchRenorm2d(nn.BatchNorm2d):
-    """Normalises by the batch as batch normalization does, corrected towards the running statistics.
+    """Normalises by the batch as batch normalization does, corrected to the running statistics, which stay as they are.
 
-    x_hat = (x - mu_B) / sigma_B * r + d with r = sigma_B / sigma in [1 / R_MAX, R_MAX] and d = (mu_B - mu) / sigma in
-    [-D_MAX, D_MAX], both taken as constants. In eval mode it is batch normalization.
+    x_hat = (x - mu_B) / sigma_B * r + d with r = sigma_B / sigma and d = (mu_B - mu) / sigma, both taken as constants.
+    So the values are those of batch normalization in eval mode, and only the gradient knows of the batch. As in PIFS,
+    and unlike Ioffe's, r and d have no bounds and mu, sigma never move: a few pictures of one class must not overwrite
+    what the base classes were learnt with.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -21,13 +21,10 @@ class BatchRenorm2d(nn.BatchNorm2d):
             return super().forward(input)
         variance, mean = torch.var_mean(input, (0, 2, 3), unbiased=False)
         sigma_b, sigma = (variance + self.eps).sqrt(), (self.running_var + self.eps).sqrt()
-        r = (sigma_b / sigma).detach().clamp(1 / R_MAX, R_MAX)
-        d = ((mean - self.running_mean) / sigma).detach().clamp(-D_MAX, D_MAX)
+        r = (sigma_b / sigma).detach()
+        d = ((mean - self.running_mean) / sigma).detach()
         factor = self.weight * r / sigma_b
         shift = self.bias + self.weight * d - mean * factor
-        with torch.no_grad():
-            self.running_mean.lerp_(mean.detach(), self.momentum or 0.1)
-            self.running_var.lerp_(variance.detach(), self.momentum or 0.1)
         return torch.addcmul(shift.view(1, -1, 1, 1), input, factor.view(1, -1, 1, 1))
 
 

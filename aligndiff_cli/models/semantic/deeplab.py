@@ -68,10 +68,14 @@ class DeepLab(nn.Module):
         """Number of classes learnt so far, background among them."""
         return len(self.head.weight)
 
+    def encode(self, images: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) -> the ResNet's last map (N, C, h, w)."""
+        pixels = (images.to(self.mean.device).float() / 255 - self.mean) / self.std
+        return self.backbone(pixels).last_hidden_state
+
     def features(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> features (N, D, h, w), neither normalised nor rectified."""
-        pixels = (images.to(self.mean.device).float() / 255 - self.mean) / self.std
-        return self.aspp(self.backbone(pixels).last_hidden_state)
+        return self.aspp(self.encode(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> logits (N, classes, H, W), resized bilinearly."""
@@ -141,7 +145,7 @@ def check_stride(output_stride: int) -> None:
 
 
 def freeze_batchnorm(model: nn.Module) -> None:
-    """Use the running statistics and leave them alone (the novel stage of GAPS); weights still learn."""
+    """Use the running statistics and leave them alone, scale and shift as well (the novel stage of GAPS)."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+            module.eval().requires_grad_(False)

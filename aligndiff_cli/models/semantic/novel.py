@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aligndiff_cli.method.augmentation import IGNORE, augment
-from aligndiff_cli.method.composition import SCALE_RANGE
+from aligndiff_cli.method.composition import SCALE_RANGE, ScaleOf
 from aligndiff_cli.method.imprinting import imprint, masked_mean
-from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY, poly, set_rate
+from aligndiff_cli.models.semantic.base_training import MOMENTUM, poly, set_rate
 from aligndiff_cli.models.semantic.batches import Sample, batches, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab, freeze_batchnorm, upsample
-from aligndiff_cli.models.semantic.task import Pair, Task, as_sample
+from aligndiff_cli.models.semantic.task import Task, hide_unlearnt
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class NovelSettings:
         distillation: weight of what keeps the model near the one before (0.1 on PASCAL, 0.5 on COCO for GAPS).
         crop: (height, width) of training windows in pixels.
         memory: base images kept for replay (paper: 500).
-        scale_low, scale_high: range of a pasted object's scale (D.2: 0.1 to 2) once its picture is fitted into the
-            base image's frame.
+        scale_low, scale_high: range of a pasted object's scale (D.2: 0.1 to 2).
+        scale_of: what scale 1 is, see :mod:`aligndiff_cli.method.composition`.
     """
 
     iterations: int = 200
@@ -45,6 +45,7 @@ class NovelSettings:
     memory: int = 500
     scale_low: float = SCALE_RANGE[0]
     scale_high: float = SCALE_RANGE[1]
+    scale_of: ScaleOf = "frame"
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -57,6 +58,7 @@ class Method(ABC):
 
     Attributes:
         name: as users write it.
+        weight_decay: of SGD (GAPS has none in the novel stage).
         settings: of the loop.
         task: what there is to learn from.
         model: changed in place.
@@ -66,6 +68,7 @@ class Method(ABC):
     """
 
     name = ""
+    weight_decay = 0.0
     previous: DeepLab
 
     def __init__(self, model: DeepLab, task: Task, settings: NovelSettings) -> None:
@@ -96,12 +99,35 @@ class Method(ABC):
         """What the method wants to know of the base images, found once for all runs of a fold."""
         return None
 
+    @property
+    def earlier(self) -> list[int]:
+        """Rows of the novel classes learnt before the present group."""
+        return self.learnt[: len(self.learnt) - len(self.current)]
+
+    @property
+    def batch(self) -> int:
+        """Pictures per iteration."""
+        return self.settings.batch
+
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Sample:
-        """One training sample, any size."""
+        """One training sample of the crop's size, augmented."""
+
+    def augmented(self, rng: np.random.Generator, sample: Sample) -> Sample:
+        """A sample scaled, cropped and mirrored at random."""
+        return augment(rng, *sample, self.settings.crop)
+
+    def picture(self, rng: np.random.Generator, row: int) -> Sample:
+        """A picture of one class as it is: a few shot, or a synthetic one where there are any.
+
+        What is known of the rest of it stays: base classes and those learnt before keep their labels. Other novel
+        classes, those of the present group too, are ignored (PIFS).
+        """
+        drawn = self.task.novel[row].draw(rng, self.task.inverted_share)
+        return hide_unlearnt(drawn, self.task.base_count, [*self.earlier, row])
 
     def loss(self, features: Tensor, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
-        """What is minimised: cross-entropy.
+        """What is minimised: cross-entropy over the pixels that are not ignored; 0 where all are.
 
         Args:
             features: (N, D, h, w).
@@ -109,10 +135,12 @@ class Method(ABC):
             labels: (N, H, W), 255 ignored.
             images: uint8 (N, 3, H, W), for methods that ask the model before.
         """
-        return F.cross_entropy(logits, labels, ignore_index=IGNORE)
+        # a batch of one crop may lie beyond its picture altogether, and a mean over no pixel is no number
+        total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+        return total / (labels != IGNORE).sum().clamp(min=1)
 
     def train_mode(self) -> None:
-        """Set the model's mode before training; batch normalization is frozen."""
+        """Set the model's mode before training; batch normalization is frozen, its weights too (GAPS)."""
         self.model.train()
         freeze_batchnorm(self.model)
 
@@ -143,15 +171,12 @@ def learn(
 
 def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
     s, model = method.settings, method.model
-
-    def draw(rng: np.random.Generator) -> Sample:
-        return augment(rng, *method.draw(rng), s.crop)
-
-    body = [parameter for name, parameter in model.named_parameters() if not name.startswith("head.")]
-    groups = [{"params": body, "lr": s.backbone_rate}, {"params": model.head.parameters(), "lr": s.classifier_rate}]
-    optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     method.train_mode()
-    drawn = batches(draw, method.task.seed, f"novel/{number}", range(s.iterations), s.batch)
+    learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    body = [parameter for name, parameter in learning if not name.startswith("head.")]
+    groups = [{"params": body, "lr": s.backbone_rate}, {"params": model.head.parameters(), "lr": s.classifier_rate}]
+    optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=method.weight_decay)
+    drawn = batches(method.draw, method.task.seed, f"novel/{number}", range(s.iterations), method.batch)
     for step, (images, labels) in enumerate(drawn):
         set_rate(optimizer, method.rate(step))
         labels = labels.to(model.mean.device)
@@ -163,19 +188,24 @@ def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
         advance(1)
 
 
-@torch.no_grad()
-def imprinted(model: DeepLab, pairs: Sequence[Pair], row: int) -> Tensor:
+def imprinted(model: DeepLab, samples: Sequence[Sample], row: int) -> Tensor:
     """The weight (D,) of a class from its few shots, with the model as it is now (Qi et al. 2018; GAPS)."""
+    return imprint(shot_means(model, samples, row))
+
+
+@torch.no_grad()
+def shot_means(model: DeepLab, samples: Sequence[Sample], row: int) -> Tensor:
+    """The masked mean of each shot's features (N, D), with the model as it is now."""
     was_training = model.training
     model.eval()
     means = []
-    for pair in pairs:
-        images, labels = to_tensors([as_sample(pair, row)])
+    for sample in samples:
+        images, labels = to_tensors([sample])
         features = model.features(images)
         inside = F.interpolate((labels == row)[:, None].float(), features.shape[-2:], mode="area")[:, 0]
         means.append(masked_mean(features, inside.to(features.device))[0])
     model.train(was_training)
-    return imprint(torch.stack(means))
+    return torch.stack(means)
 
 
 @torch.no_grad()

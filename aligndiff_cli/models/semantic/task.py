@@ -8,30 +8,33 @@ from typing import Any, Literal
 
 import numpy as np
 
+from aligndiff_cli.method.augmentation import IGNORE
 from aligndiff_cli.method.composition import Cutout, cut_out
 from aligndiff_cli.models.semantic.batches import Sample
 
 Layout = Literal["paste", "plain", "scenes"]
 LAYOUTS: tuple[Layout, ...] = ("paste", "plain", "scenes")
-Pair = tuple[np.ndarray, np.ndarray]
-"""An image, uint8 (H, W, 3), and the mask of its one object, bool (H, W)."""
 
 
 @dataclass(frozen=True)
 class Novel:
-    """One novel class.
+    """One novel class; every picture with its labels by row, the class's own row on its object.
 
     Attributes:
-        real: the few shots.
-        inverted, text: synthetic pairs by how they were conditioned (D.3); both may be empty.
+        real: the few shots; 255 where their masks or label maps are void, and the rows of other classes where there are
+            label maps.
+        inverted, text: synthetic pictures by how they were conditioned (D.3), 0 around the object; both may be empty.
     """
 
-    real: Sequence[Pair]
-    inverted: Sequence[Pair] = ()
-    text: Sequence[Pair] = ()
+    real: Sequence[Sample]
+    inverted: Sequence[Sample] = ()
+    text: Sequence[Sample] = ()
 
-    def draw(self, rng: np.random.Generator, inverted_share: float) -> Pair:
-        """One pair (D.3): half from the few shots and the inverted samples, half from the plain ones.
+    def __len__(self) -> int:
+        return len(self.real) + len(self.inverted) + len(self.text)
+
+    def draw(self, rng: np.random.Generator, inverted_share: float) -> Sample:
+        """One picture (D.3): half from the few shots and the inverted samples, half from the plain ones.
 
         The first half is divided evenly between the few shots and the inverted samples, so that a handful of real pairs
         is not lost among hundreds. A kind that is empty leaves its share to the other.
@@ -50,6 +53,7 @@ class Task:
         base_classes: the classes each of them shows.
         base_count: number of base classes, background left out.
         novel: by row of the classifier, in the order in which they are learnt.
+        labelled: whether the few shots have label maps, and so tell base classes from background.
         layout: what synthetic samples become: pasted by the method, pictures as they are, or ready scenes.
         scenes: ready scenes, for that layout; novel classes by their rows.
         inverted_share: see `Novel.draw`.
@@ -61,6 +65,7 @@ class Task:
     base_classes: Sequence[Collection[int]]
     base_count: int
     novel: Mapping[int, Novel]
+    labelled: bool = False
     layout: Layout = "paste"
     scenes: Sequence[Sample] = field(default=())
     inverted_share: float = 0.5
@@ -68,12 +73,14 @@ class Task:
     study: Any = None
 
 
-def as_sample(pair: Pair, row: int) -> Sample:
-    """An object-centric picture as a training sample: its object has the class's row, the rest is background."""
-    image, mask = pair
-    return image, np.where(mask, row, 0).astype(np.uint8)
+def hide_unlearnt(sample: Sample, base_count: int, learnt: Collection[int]) -> Sample:
+    """A picture in which novel classes other than the learnt ones are ignored (255)."""
+    image, labels = sample
+    known = np.isin(labels, [*range(base_count + 1), *learnt])
+    return image, np.where(known, labels, IGNORE).astype(np.uint8)
 
 
-def as_cutout(pair: Pair, row: int) -> Cutout:
-    """A pair's object, cut out along its mask."""
-    return cut_out(*pair, row, f"class {row}")
+def as_cutout(sample: Sample, row: int) -> Cutout:
+    """A picture's object of one class, cut out."""
+    image, labels = sample
+    return cut_out(image, labels == row, row, f"class {row}")

@@ -92,14 +92,16 @@ def test_growing_keeps_the_rows_there_are() -> None:
     assert head.weight.requires_grad
 
 
-def test_frozen_batchnorm_leaves_its_statistics_and_learns_its_weights(deeplab: DeepLab) -> None:
+def test_frozen_batchnorm_learns_nothing(deeplab: DeepLab) -> None:
     deeplab.train()
     freeze_batchnorm(deeplab)
     before = {key: value.clone() for key, value in deeplab.named_buffers()}
     deeplab(pixels(count=2)).sum().backward()
     assert all(torch.equal(value, before[key]) for key, value in deeplab.named_buffers())
     norms = [m for m in deeplab.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert all(m.weight.grad is not None for m in norms)
+    assert norms
+    assert all(m.weight.grad is None and m.bias.grad is None for m in norms)
+    assert deeplab.aspp.project[0].weight.grad is not None
     assert deeplab.training
 
 

@@ -12,7 +12,7 @@ from aligndiff_cli.method.composition import paste, sample_layout
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.batches import Sample
 from aligndiff_cli.models.semantic.novel import Method
-from aligndiff_cli.models.semantic.task import as_cutout, as_sample
+from aligndiff_cli.models.semantic.task import as_cutout, hide_unlearnt
 
 
 class Finetune(Method):
@@ -20,7 +20,8 @@ class Finetune(Method):
 
     Without samples a training picture is one of the few shots; so it is with the layout ``plain``, where the samples
     join them. With ``paste`` it is a base image of a random memory with objects pasted onto it as D.2 says; with
-    ``scenes`` it is a ready scene. New classes begin at random: nothing here is taken from the methods compared with.
+    ``scenes`` it is a ready scene. New classes begin at random: nothing here is taken from the methods compared with,
+    but the settings are GAPS's (D.3): batch normalization frozen, no weight decay.
     """
 
     name = "finetune"
@@ -40,22 +41,16 @@ class Finetune(Method):
         """A few-shot or synthetic picture, a composed one, or a ready scene."""
         task = self.task
         if task.layout == "scenes":
-            return hide_unlearnt(task.scenes[int(rng.integers(len(task.scenes)))], task.base_count, self.learnt)
+            ready = task.scenes[int(rng.integers(len(task.scenes)))]
+            return self.augmented(rng, hide_unlearnt(ready, task.base_count, self.learnt))
         synthetic = any(novel.inverted or novel.text for novel in task.novel.values())
         if task.layout == "plain" or not synthetic:
-            row = self.current[int(rng.integers(len(self.current)))]
-            return as_sample(task.novel[row].draw(rng, task.inverted_share), row)
-        image, labels = task.base[self._memory[int(rng.integers(len(self._memory)))]]
+            return self.augmented(rng, self.picture(rng, self.current[int(rng.integers(len(self.current)))]))
+        # objects come after the crop, so that none is cut away
+        image, labels = self.augmented(rng, task.base[self._memory[int(rng.integers(len(self._memory)))]])
         objects = []
         for placement in sample_layout(rng, [(1, 0)] * len(self.learnt), scale_range=self.settings.scale):
             row = self.learnt[placement.class_index]
             objects.append((as_cutout(task.novel[row].draw(rng, task.inverted_share), row), placement))
-        scene = paste(image, labels, objects)
+        scene = paste(image, labels, objects, self.settings.scale_of)
         return scene.image, scene.labels
-
-
-def hide_unlearnt(scene: Sample, base_count: int, learnt: Sequence[int]) -> Sample:
-    """A ready scene in which classes that are not yet learnt are ignored (255)."""
-    image, labels = scene
-    known = np.isin(labels, [*range(base_count + 1), *learnt])
-    return image, np.where(known, labels, 255).astype(np.uint8)

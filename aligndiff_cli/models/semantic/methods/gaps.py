@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aligndiff_cli.method.composition import Cutout, resize_cutout
+from aligndiff_cli.method.composition import Cutout, ScaleOf, resize_cutout, unit_scale
 from aligndiff_cli.method.gaps import clamped_scale, diverse_memory, memory_scores, most_similar, paste_probability
 from aligndiff_cli.method.imprinting import masked_mean
 from aligndiff_cli.models.semantic.batches import Sample, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab
-from aligndiff_cli.models.semantic.methods.finetune import hide_unlearnt
 from aligndiff_cli.models.semantic.novel import Method
-from aligndiff_cli.models.semantic.task import as_cutout, as_sample
+from aligndiff_cli.models.semantic.task import as_cutout, hide_unlearnt
 
 GUIDED = 0.9
 """Probability that a base image is one like the support image's scene."""
-SLOTS = 2
-"""Chances each for an object of another novel class, and for one of the present classes."""
+PASTED = 2
+"""Objects of other novel classes, if any are pasted, and of the present class, if any are."""
 FLIP = 0.5
 
 
@@ -32,7 +31,7 @@ class Study:
 
     Attributes:
         scores: class -> (index of an image that shows it, its score for the class).
-        scenes: mean features of every image, float (M, D).
+        scenes: mean of the ResNet's last map of every image, float (M, C).
     """
 
     scores: Mapping[int, Sequence[tuple[int, float]]]
@@ -44,6 +43,11 @@ class Gaps(Method):
 
     Synthetic samples are candidates for pasting, beside the few shots (paper D.3). With the layout ``plain`` a training
     picture is, half of the time each, a memory image or an object-centric picture as it is.
+
+    Otherwise than in the authors' code: a scale of 1 is the object's picture fitted into the training window, unless
+    ``scale_of`` says pixels; an object's edge is resampled with its alpha; the memory counts for the probability of
+    pasting as large as it is where there are fewer base images than it may hold; batches are of 16 (AlignDiff's D.3),
+    theirs of 10.
     """
 
     name = "gaps"
@@ -59,45 +63,45 @@ class Gaps(Method):
         memory = diverse_memory(study.scores, np.random.default_rng(self.task.seed), self.settings.memory)
         scenes = study.scenes[memory]
         self._memory = memory
-        self._similar = {
-            row: [
-                [memory[i] for i in most_similar(scene_of(self.previous, image), scenes)]
-                for image, _ in self.task.novel[row].real
-            ]
-            for row in group
-        }
-        seen = 1 + self.task.base_count + len(self.learnt)
+        self._similar = {}
+        for row in group:
+            queries = [scene_of(self.previous, image) for image, _ in self.task.novel[row].real]
+            self._similar[row] = sorted({memory[i] for query in queries for i in most_similar(query, scenes)})
+        classes = self.task.base_count + len(self.learnt)
         shots = max(len(self.task.novel[row].real) for row in group)
-        self._probability = paste_probability(seen, shots, max(1, len(memory)))
+        self._probability = paste_probability(classes, shots, max(1, len(memory)))
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A memory image with other-novel and present objects pasted onto it, each with its probability."""
+        """A memory image, augmented, with other-novel and present objects pasted onto it."""
         task = self.task
         if task.layout == "scenes":
-            return hide_unlearnt(task.scenes[int(rng.integers(len(task.scenes)))], task.base_count, self.learnt)
+            scene = task.scenes[int(rng.integers(len(task.scenes)))]
+            return self.augmented(rng, hide_unlearnt(scene, task.base_count, self.learnt))
         row = self.current[int(rng.integers(len(self.current)))]
         if task.layout == "plain" and rng.random() < 0.5:
-            return as_sample(task.novel[row].draw(rng, task.inverted_share), row)
-        similar = self._similar[row][int(rng.integers(len(self._similar[row])))]
-        pool = similar if rng.random() < GUIDED else self._memory
-        image, labels = task.base[pool[int(rng.integers(len(pool)))]]
+            return self.augmented(rng, self.picture(rng, row))
+        pool = self._similar[row] if rng.random() < GUIDED else self._memory
+        image, labels = self.augmented(rng, task.base[pool[int(rng.integers(len(pool)))]])
         if task.layout == "plain":
             return image, labels
+        # objects come after the crop, so that none is cut away
         image, labels = image.copy(), labels.copy()
         for pasted in self._pasted(rng, row):
             cutout = as_cutout(task.novel[pasted].draw(rng, task.inverted_share), pasted)
-            paste_clamped(rng, image, labels, cutout, self.settings.scale)
+            paste_clamped(rng, image, labels, cutout, self.settings.scale, self.settings.scale_of)
         return image, labels
 
     def _pasted(self, rng: np.random.Generator, row: int) -> Iterator[int]:
-        """Classes of the objects to paste, other novel ones first so that they do not cover the present ones."""
+        """Classes of the objects to paste, other novel ones first so that they do not cover the present ones.
+
+        One coin decides on the objects of other classes together, one on those of the present class.
+        """
         others = [other for other in self.learnt if other != row]
-        for _ in range(SLOTS if others else 0):
-            if rng.random() < self._probability:
+        if others and rng.random() < self._probability:
+            for _ in range(PASTED):
                 yield others[int(rng.integers(len(others)))]
-        for _ in range(SLOTS):
-            if rng.random() < self._probability:
-                yield row
+        if rng.random() < self._probability:
+            yield from [row] * PASTED
 
     def loss(self, features: Tensor, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
         """Cross-entropy, and the mean squared distance to the features of the model before."""
@@ -120,8 +124,9 @@ def study_base(model: DeepLab, base: Sequence[Sample], classes_of: Sequence[Coll
     weight = F.normalize(model.head.weight, dim=1)
     for index, sample in enumerate(base):
         images, labels = to_tensors([sample])
-        features = model.features(images)
-        scenes.append(features.mean((2, 3))[0].cpu())
+        encoded = model.encode(images)
+        scenes.append(encoded.mean((2, 3))[0].cpu())
+        features = model.aspp(encoded)
         for row in classes_of[index]:
             inside = (labels == row).float()[:, None].to(features.device)
             share = F.interpolate(inside, features.shape[-2:], mode="area")
@@ -134,24 +139,28 @@ def study_base(model: DeepLab, base: Sequence[Sample], classes_of: Sequence[Coll
 
 @torch.no_grad()
 def scene_of(model: DeepLab, image: np.ndarray) -> np.ndarray:
-    """Mean features (D,) of an image, uint8 (H, W, 3)."""
+    """Mean of the ResNet's last map (C,) of an image, uint8 (H, W, 3)."""
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
-    return model.features(pixels).mean((2, 3))[0].cpu().numpy()
+    return model.encode(pixels).mean((2, 3))[0].cpu().numpy()
 
 
 def paste_clamped(
-    rng: np.random.Generator, image: np.ndarray, labels: np.ndarray, cutout: Cutout, scale: tuple[float, float]
+    rng: np.random.Generator,
+    image: np.ndarray,
+    labels: np.ndarray,
+    cutout: Cutout,
+    scale: tuple[float, float],
+    scale_of: ScaleOf = "frame",
 ) -> None:
     """Paste one object, in place: mirrored half of the time, scaled so that it fits, anywhere, without blending.
 
-    The object's picture is first fitted into the frame, as in :mod:`aligndiff_cli.method.composition`, so that a scale
-    means the same whatever size pictures are generated at.
+    What a scale of 1 is: see :mod:`aligndiff_cli.method.composition`.
     """
     pixels, mask = cutout.image, cutout.mask
     if rng.random() < FLIP:
         pixels, mask = pixels[:, ::-1], mask[:, ::-1]
     height, width = labels.shape
-    fit = min(height / cutout.frame[0], width / cutout.frame[1])
+    fit = unit_scale(cutout, (height, width), scale_of)
     box = (max(1, round(mask.shape[0] * fit)), max(1, round(mask.shape[1] * fit)))
     pixels, mask = resize_cutout(pixels, mask, fit * clamped_scale(rng, box, (height, width), *scale))
     pixels, mask = pixels[:height, :width], mask[:height, :width]  # rounding may exceed the frame by a pixel

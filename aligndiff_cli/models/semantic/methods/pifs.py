@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,29 +9,43 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aligndiff_cli.method.imprinting import imprint
+from aligndiff_cli.models.semantic.base_training import WEIGHT_DECAY
 from aligndiff_cli.models.semantic.batch_renorm import renormalise
 from aligndiff_cli.models.semantic.batches import Sample
 from aligndiff_cli.models.semantic.deeplab import upsample
-from aligndiff_cli.models.semantic.novel import Method, NovelSettings
-from aligndiff_cli.models.semantic.task import as_sample
-
-DROPS = (0.5, 0.8)
-"""Shares of the iterations after which the learning rate falls to a tenth."""
+from aligndiff_cli.models.semantic.novel import Method, NovelSettings, shot_means
 
 
 class Pifs(Method):
     """Prototypes as first weights, batch renormalization, and distillation from the prototype-extended old model.
 
-    Only the few shots are seen, no base image. The model before, given the new classes' prototypes as weights, says how
-    probable every class is at every position; the new model is kept near that.
+    Only the few shots are seen, no base image; what they show of classes already learnt keeps its label. The model
+    before, given the new classes' prototypes as weights, says how probable every class is at every position; the new
+    model is kept near that.
+
+    Otherwise than in the authors' code: prototypes are averaged at the features' resolution, with the share of each
+    position that the object covers, where they enlarge the features; every picture of a batch is drawn for itself, so
+    one may come twice; and the network is the one of the other methods.
     """
 
     name = "pifs"
+    weight_decay = WEIGHT_DECAY
 
     @classmethod
     def defaults(cls) -> NovelSettings:
-        """200 iterations at 1e-4, distillation weight 10 (protocol of the authors)."""
-        return NovelSettings(backbone_rate=1e-4, classifier_rate=1e-4, distillation=10.0)
+        """200 iterations at 1e-4, batches of at most 10, distillation weight 10 (the authors' steps of one class)."""
+        return NovelSettings(batch=10, backbone_rate=1e-4, classifier_rate=1e-4, distillation=10.0)
+
+    @property
+    def batch(self) -> int:
+        """No more pictures than there are."""
+        return min(self.settings.batch, sum(len(self.task.novel[row]) for row in self.current))
+
+    def first_weights(self, group: Sequence[int]) -> Tensor:
+        """Imprinted, each shot's prototype of length 1 before they are averaged."""
+        shots = [shot_means(self.model, self.task.novel[row].real, row) for row in group]
+        return torch.stack([imprint(F.normalize(means, dim=1)) for means in shots])
 
     def begin(self, group: Sequence[int]) -> None:
         super().begin(group)
@@ -43,21 +56,18 @@ class Pifs(Method):
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """A few-shot picture, or a synthetic one where there are any."""
-        row = self.current[int(rng.integers(len(self.current)))]
-        return as_sample(self.task.novel[row].draw(rng, self.task.inverted_share), row)
+        return self.augmented(rng, self.picture(rng, self.current[int(rng.integers(len(self.current)))]))
 
     def train_mode(self) -> None:
         """Batch renormalization needs the batch's statistics."""
         self.model.train()
 
-    def rate(self, step: int) -> float:
-        """A tenth after each of the drops."""
-        return 0.1 ** bisect_right([share * self.settings.iterations for share in DROPS], step)
-
     def loss(self, features: Tensor, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
-        """Cross-entropy, and the Kullback-Leibler divergence from the extended old model's probabilities."""
+        """Cross-entropy, and the divergence from the extended old model's probabilities, averaged over classes.
+
+        The mean over classes, not their sum, is what the authors' weight of 10 is for.
+        """
         with torch.no_grad():
             before = upsample(self.previous.head(self.previous.features(images)), labels.shape[-2:]).log_softmax(1)
-        now = logits.log_softmax(1)
-        divergence = F.kl_div(now, before, reduction="none", log_target=True).sum(1).mean()
+        divergence = F.kl_div(logits.log_softmax(1), before, reduction="none", log_target=True).mean()
         return super().loss(features, logits, labels, images) + self.settings.distillation * divergence
