@@ -6,7 +6,11 @@ Exit codes of the command line: 0 all done, 1 something was skipped or could not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+TOLD = 3
+"""Problems that an error names which is explained by them."""
 
 
 class AligndiffError(Exception):
@@ -53,3 +57,10 @@ class ModelError(AligndiffError):
 def first_line(error: BaseException) -> str:
     """What a library says, without the pages that follow; the error's kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def first_few(problems: Sequence[AligndiffError]) -> str:
+    """What explains an error, in one line: the first problems, each once, and how many more there are."""
+    texts = list(dict.fromkeys(str(problem) for problem in problems))
+    more = [f"{len(texts) - TOLD} more"] if len(texts) > TOLD else []
+    return "; ".join([*texts[:TOLD], *more])

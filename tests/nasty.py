@@ -6,6 +6,7 @@ All pictures are non-square, and the object lies off centre, so that a swap of r
 from __future__ import annotations
 
 import io
+import os
 import struct
 import unicodedata
 import zlib
@@ -130,6 +131,13 @@ def text_file(path: Path) -> Path:
     return path
 
 
+def pipe(path: Path) -> Path:
+    """A pipe that nobody writes to: whoever opens it waits for ever."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    return path
+
+
 def bomb(path: Path, side: int = 60_000) -> Path:
     """A PNG of a few bytes that claims side x side pixels."""
 
@@ -166,7 +174,9 @@ def nasty_support(root: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]
     palette_mask(root / "cat" / "voc.png", mask.astype(np.uint8) * 15)
     save(root / "cat" / "alpha.jpg", image)
     rgba(root / "cat" / "alpha.png", image, mask.astype(np.uint8) * 255)
-    loads = {("cat", s) for s in ("plain", "png", "LOUD", "turned", "deep", "voc", "alpha")}
+    exif_turned(root / "cat" / "unturned-mask.jpg", image)
+    save(root / "cat" / "unturned-mask.png", np.ascontiguousarray(np.rot90(mask)))
+    loads = {("cat", s) for s in ("plain", "png", "LOUD", "turned", "deep", "voc", "alpha", "unturned-mask")}
     loads.add((ACCENTED, "à la carte"))
 
     for stem, bad in (("empty", empty), ("full", ~empty), ("other-size", mask[:-2])):
@@ -181,9 +191,7 @@ def nasty_support(root: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]
     text_file(root / "dog" / "words.jpg")
     good_pair(root / "dog", "bomb", ".png", "bomb_mask.png")
     bomb(root / "dog" / "bomb.png")
-    exif_turned(root / "dog" / "unturned-mask.jpg", image)
-    save(root / "dog" / "unturned-mask.png", np.rot90(mask))
-    stems = ("empty", "full", "other-size", "cut-image", "cut-mask", "zero", "words", "bomb", "unturned-mask")
+    stems = ("empty", "full", "other-size", "cut-image", "cut-mask", "zero", "words", "bomb")
     fails = {("dog", s) for s in stems}
 
     save(root / "bird" / "no-mask.jpg", image)

@@ -22,7 +22,8 @@ def command(
     base: Annotated[
         Path,
         typer.Option(
-            help="Base images in VOC layout: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt.",
+            help="Base images with labels: a VOC folder (JPEGImages/, SegmentationClass/, "
+            "ImageSets/Segmentation/train.txt), or COCO's instances JSON or the folder that holds it.",
             rich_help_panel=FOLDERS,
         ),
     ],
@@ -33,6 +34,15 @@ def command(
             help="Real pairs to paste as well; they count with the inverted ones (D.3).", rich_help_panel=FOLDERS
         ),
     ] = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="The base is any folder of photographs, of which nothing is known: all but what is pasted is "
+            "background.",
+            rich_help_panel=FOLDERS,
+        ),
+    ] = False,
     output_format: flags.Format = "voc",
     count: Annotated[
         int,
@@ -98,6 +108,7 @@ def command(
                 out=out,
                 support=support,
                 format=output_format,
+                unlabelled=unlabelled,
                 count=count,
                 memory=memory,
                 max_objects=max_objects,

@@ -92,7 +92,8 @@ def command(
     base: Annotated[
         Path | None,
         typer.Option(
-            help="VOC folder with classes.txt, split train: the base classes to train the module on; no new class "
+            help="VOC folder with classes.txt, split train, or COCO's instances: the base classes to train the module "
+            "on; no new class "
             "should be in it.",
             rich_help_panel=GROUNDING,
         ),

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from aligndiff_cli.cli import flags
 from aligndiff_cli.cli.flags import FOLDERS, METHOD
-from aligndiff_cli.cli.session import bar, console, errors_reported, output, show_error
+from aligndiff_cli.cli.session import announced, bar, console, errors_reported, output, show_error
 
 NAME = "prepare"
 EMOJI = "Data sets of emoji"
@@ -121,6 +121,7 @@ def command(
     rendered = dataset.startswith("emoji") and not quiet
     with (
         errors_reported(),
+        announced(quiet),
         console.status("rendering ...", spinner="dots") if rendered else nullcontext(),
         bar(quiet or rendered) as progress,
     ):

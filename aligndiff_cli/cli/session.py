@@ -84,32 +84,56 @@ def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quie
         from aligndiff_cli.stages.runner import run_stage
         from aligndiff_cli.stages.team import join_team
 
-        if not quiet:
-            show_announcements()
-        team = join_team(shard)
-        stage = make_stage()
-        for note in () if quiet else stage.notes:
-            console.print(f"[dim]{escape(note)}[/]")
-        with bar(quiet) as progress:
-            outcome = run_stage(stage, progress, force=force, team=team)
+        with announced(quiet):
+            team = join_team(shard)
+            stage = make_stage()
+            for note in () if quiet else stage.notes:
+                console.print(f"[dim]{escape(note)}[/]")
+            with bar(quiet) as progress:
+                outcome = run_stage(stage, progress, force=force, team=team)
         report(stage.out, outcome, quiet)
         if outcome.problems:
             raise typer.Exit(1)
 
 
 class _Announcements(logging.Handler):
-    """Prints what the package logs, such as a download about to begin, as one line each."""
+    """Prints what the package logs, such as a download about to begin: each line once, and a few of one kind."""
+
+    ALIKE = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, dict[str, None]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(escape(record.getMessage()))
+        kind, message = str(record.msg), record.getMessage()
+        told = self._told.setdefault(kind, {})
+        if message not in told and len(told) < self.ALIKE:
+            console.print(escape(message))
+        told[message] = None
+
+    def told_in_full(self) -> None:
+        """Say how many lines of each kind were left out."""
+        for told in self._told.values():
+            if len(told) > self.ALIKE:
+                first = next(iter(told))
+                console.print(f"... and {len(told) - self.ALIKE} more like: {escape(first)}")
 
 
-def show_announcements() -> None:
-    """Show the package's log lines from INFO on, once each."""
-    log = logging.getLogger("aligndiff_cli")
+@contextmanager
+def announced(quiet: bool) -> Iterator[None]:
+    """Show the package's log lines from INFO on, unless quiet."""
+    if quiet:
+        yield
+        return
+    log, handler = logging.getLogger("aligndiff_cli"), _Announcements()
     log.setLevel(logging.INFO)
-    if not any(isinstance(handler, _Announcements) for handler in log.handlers):
-        log.addHandler(_Announcements())
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.told_in_full()
 
 
 def report(out: Path, outcome: Outcome, quiet: bool) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from aligndiff_cli.datasets.folds import COCO_CLASSES, COCO_IDS
 from aligndiff_cli.datasets.photographs import Photograph, Photographs, Report, check_counts, keep_label_map
-from aligndiff_cli.disk.coco_masks import segmentation_mask
+from aligndiff_cli.disk import coco_base
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError
 
@@ -93,7 +93,7 @@ def _read_instances(root: Path, part: str, year: int) -> tuple[str, list[_Image]
         images = {e["id"]: _Image(e["file_name"], e["height"], e["width"]) for e in entries}
         for annotation in content["annotations"]:
             images[annotation["image_id"]].annotations.append(annotation)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, *coco_base.MALFORMED) as error:
         reason = f"{type(error).__name__}: {error}"
         raise FolderError(f"is not COCO's instances file ({reason})", path, "Unpack it again") from error
     return file_digest(path), list(images.values())
@@ -127,7 +127,7 @@ def _photograph(folder: Path, image: _Image, maps: Path, problems: list[Aligndif
     try:
         keep_label_map(labels, lambda: paint(image.annotations, image.height, image.width))
         present = frozenset(NUMBERS[a["category_id"]] for a in image.annotations)
-    except (ValueError, KeyError, TypeError) as error:
+    except coco_base.MALFORMED as error:
         problems.append(InputError(f"has an annotation that cannot be read ({error})", picture))
         return []
     return [Photograph(picture.stem, picture, labels, present)]
@@ -142,9 +142,4 @@ def paint(annotations: Sequence[Mapping[str, Any]], height: int, width: int) -> 
     Raises:
         ValueError, KeyError: an annotation is malformed.
     """
-    masks = [segmentation_mask(annotation["segmentation"], height, width) for annotation in annotations]
-    order = sorted(range(len(masks)), key=lambda n: (not annotations[n].get("iscrowd", 0), -int(masks[n].sum()), n))
-    labels = np.zeros((height, width), np.uint8)
-    for n in order:
-        labels[masks[n]] = NUMBERS[annotations[n]["category_id"]]
-    return labels
+    return coco_base.paint(annotations, NUMBERS, height, width)

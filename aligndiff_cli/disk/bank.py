@@ -4,12 +4,20 @@ For a model with one text encoder the file holds one tensor, named by its token 
 width). For several it holds one per encoder, named as diffusers names them (``clip_l``, ``clip_g``, ``t5``), each of
 its encoder's width, to be loaded one by one with the encoder and tokenizer they belong to. What is needed to use them
 rightly is in the header: class, template, insertion, model fingerprint, and the token.
+
+A token is written as tokenizers leave it: CLIP's makes small letters of capitals and one space of several, T5's undoes
+ligatures and the like. One that is not in that form is not found again in a prompt, and of several vectors only one
+would get there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +27,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from aligndiff_cli.disk.atomic import atomic_write
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
 
 SUFFIX = ".safetensors"
@@ -44,6 +53,33 @@ class Embedding:
     parts: Mapping[str, int]
 
 
+def prompt_tokens(ids: Iterable[str], taken: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The token of each embedding, by its id.
+
+    Two ids that a tokenizer cannot tell apart, such as ``Mug/1`` and ``mug/1``, do not share a token: those that are
+    not in a tokenizer's form get a few letters of their hash.
+
+    Args:
+        ids: such as ``"dog/01"``.
+        taken: token -> id of the embeddings that are there already.
+    """
+    plain = {item_id: _in_tokenizers_form(item_id) for item_id in ids}
+    counts = Counter(plain.values())
+    tokens = {}
+    for item_id, name in plain.items():
+        shared = counts[name] > 1 and item_id != name
+        if shared or (taken or {}).get(f"<{name}>", item_id) != item_id:
+            name += "-" + hashlib.blake2b(item_id.encode(), digest_size=4).hexdigest()
+        tokens[item_id] = f"<{name}>"
+    return tokens
+
+
+def _in_tokenizers_form(text: str) -> str:
+    for _ in range(2):  # small letters may have a form of their own
+        text = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text).lower())
+    return text
+
+
 def write_embedding(path: Path, embedding: Embedding) -> None:
     """Write one embedding, atomically; the same embedding gives the same bytes."""
     vectors = embedding.vectors.detach().to("cpu", torch.float32)
@@ -66,7 +102,7 @@ def read_embedding(path: Path) -> Embedding:
         InputError: not a safetensors file, or not one embedding of shape (vectors, width) per text encoder.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
     except (SafetensorError, OSError, ValueError) as error:

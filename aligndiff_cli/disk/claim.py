@@ -7,6 +7,7 @@ with its process, however that ends. Each worker also locks its own manifest, so
 from __future__ import annotations
 
 import fcntl
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from types import TracebackType
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_error
 from aligndiff_cli.errors import FolderError
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds that a worker waits for another to look into the folder alone, which takes a moment."""
@@ -87,6 +90,25 @@ class Claim:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a run, or a worker of one, is writing to a folder at this moment; nothing is written to find out."""
+    for path in [folder / layout.LOCK, *layout.with_workers(folder, layout.MANIFEST)]:
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # it is not there, or the file system has no locks
+            continue
+    return False
+
+
+def tell_if_in_use(folder: Path) -> None:
+    """Say in the log that more may come to a folder that is about to be read."""
+    if in_use(folder):
+        log.info("%s is still being written to by another run: what is there now is taken, and no more", folder)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
 
 
@@ -13,10 +14,10 @@ def file_digest(path: Path) -> str:
     """BLAKE2b-128 of the file's bytes, as 32 hexadecimal digits.
 
     Raises:
-        InputError: the file is missing or unreadable.
+        InputError: the file is missing, unreadable or no regular one.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path) from error

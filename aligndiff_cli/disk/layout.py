@@ -15,18 +15,20 @@ the label map ``<class>/<stem>.png`` of each support picture.
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
-``failures.<worker>.jsonl``. ``.lock`` is empty: it is what a run locks.
+``failures.<worker>.jsonl``. ``.lock`` is empty: it is what a run locks. ``.unfinished`` is there while `aligndiff
+prepare`, which has no manifest, is at work, and stays if it is interrupted.
 """
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 RUN = "run.yaml"
 MANIFEST = "manifest.jsonl"
-MANIFEST_GLOB = "manifest*.jsonl"
-WORKER_MANIFESTS = "manifest.*.jsonl"
 FAILURES = "failures.jsonl"
-FAILURES_GLOB = "failures*.jsonl"
 LOCK = ".lock"
+UNFINISHED = ".unfinished"
 PICTURES = "pictures"
 
 SUPPORT, BASE, QUERY = "support", "base", "query"
@@ -47,3 +49,14 @@ REPORT = "report.html"
 def of_worker(name: str, worker: str) -> str:
     """The name a worker gives to its own part of a file: ``manifest.jsonl`` -> ``manifest.2-of-4.jsonl``."""
     return name.replace(".jsonl", f".{worker}.jsonl") if worker else name
+
+
+def with_workers(folder: Path, name: str) -> list[Path]:
+    """The file of this name, if there is one, then the workers' parts of it; no copy that somebody made under a like name.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    found = folder.iterdir() if folder.is_dir() else ()
+    part = re.compile(re.escape(name).replace(r"\.jsonl", r"(\.\d+-of-\d+)?\.jsonl"))
+    return sorted((path for path in found if part.fullmatch(path.name)), key=lambda path: (path.name != name, path))

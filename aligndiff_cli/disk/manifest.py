@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -19,8 +20,13 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import atomic_write, write_error
+from aligndiff_cli.disk.run_file import read_run
+from aligndiff_cli.disk.schema import RECORD, Fields, check_fields, check_known, record_fields
 from aligndiff_cli.disk.support import safe_class
 from aligndiff_cli.errors import FolderError, InputError
+
+MAX_PATH_PART = 255
+"""Bytes of a file's or folder's name, on usual file systems."""
 
 
 @dataclass(frozen=True)
@@ -65,58 +71,110 @@ def contained(folder: Path, relative: str) -> Path:
     return path
 
 
-def read_records(folder: Path) -> dict[str, Record]:
+def read_records(folder: Path, *, own: bool = False) -> dict[str, Record]:
     """All records of a stage folder by item id, from the manifest, then from every worker's; the last of an id counts.
 
+    Args:
+        own: whether the stage that made the folder is asking; its own table needs more fields than others do.
+
     Raises:
-        FolderError: a whole line is not a record, or an output's path leaves the folder.
+        FolderError: a manifest cannot be read, a whole line is not a record or lacks what this command's records have,
+            or an output's path leaves the folder.
     """
+    run = read_run(folder)
+    fields = {} if run is None else record_fields(run.command, run.options, own=own)
     with suppress(FileNotFoundError):
-        return _read_records(folder)
-    return _read_records(folder)  # a run that ended meanwhile has brought its workers' records together
+        return _read_records(folder, fields)
+    return _read_records(folder, fields)  # a run that ended meanwhile has brought its workers' records together
 
 
-def _read_records(folder: Path) -> dict[str, Record]:
+def manifests(folder: Path) -> list[Path]:
+    """The manifest of a folder, if there is one, then those of workers.
+
+    Raises:
+        FolderError: the folder cannot be listed.
+    """
+    try:
+        return layout.with_workers(folder, layout.MANIFEST)
+    except OSError as error:
+        raise FolderError(f"cannot be read ({error.strerror})", folder) from error
+
+
+def _read_records(folder: Path, fields: Fields) -> dict[str, Record]:
     records: dict[str, Record] = {}
-    for path in sorted(folder.glob(layout.MANIFEST_GLOB), key=lambda path: (path.name != layout.MANIFEST, path)):
+    for path in manifests(folder):
         for number, line in _whole_lines(path):
-            record = _parse(path, number, line)
+            record = _parse(path, number, line, fields)
             for output in record.outputs:
                 contained(folder, output)
             records[record.id] = record
     return records
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n") and line.strip():  # a torn last line is no record
-                yield number, line
-
-
-def _parse(path: Path, number: int, line: bytes) -> Record:
+def _lines(path: Path) -> Iterator[bytes]:
     try:
-        record = Record(**json.loads(line))
+        with path.open("rb") as file:
+            yield from file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FolderError(f"cannot be read ({error.strerror})", path, "Mend it, or use another folder") from error
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(_lines(path), start=1):
+        if line.endswith(b"\n") and line.strip():  # a torn last line is no record
+            yield number, line
+
+
+def torn_records(folder: Path) -> list[InputError]:
+    """What another command's interrupted run left half written, to be told by the stage that reads its folder.
+
+    Nothing is said of a manifest that a run is writing to at this moment.
+    """
+    run = read_run(folder)
+    command = "the command that made it" if run is None else f"`aligndiff {run.command} --out {folder}`"
+    problems = []
+    for path in manifests(folder):
+        *_, last = (b"\n", *_lines(path))
+        if last.endswith(b"\n") or is_being_written(path):
+            continue
+        # the fields of a record come sorted by name, so that its id is among the first
+        found = re.search(rb'"id": ("(?:[^"\\]|\\.)*")', last)
+        item = json.loads(found[1]) if found else "an item"
+        what = f"its last line is torn, by an interrupted run, so {item!r} counts as not done"
+        problems.append(InputError(what, path, f"Run {command} again, as before, to its end"))
+    return problems
+
+
+def _parse(path: Path, number: int, line: bytes, fields: Fields) -> Record:
+    name = ""
+    try:
+        data = json.loads(line)
+        if isinstance(data, dict):
+            data = {"parameters": {}, "measured": {}, **data}
+            name = f" ({data.get('id')!r})" if isinstance(data.get("id"), str) else ""
+        check_fields(data, RECORD)
+        check_known(data, RECORD)
+        check_fields(data, fields)
+        record = Record(**data)
         _check(record)
-    except (ValueError, TypeError, RecursionError, InputError) as error:
+    except (ValueError, RecursionError, InputError) as error:
         raise FolderError(
-            f"line {number} is not a record ({error})", path, "Remove that line; its item is then made again"
+            f"line {number} is not a record{name} ({error})", path, "Remove that line; its item is then made again"
         ) from error
     return record
 
 
 def _check(record: Record) -> None:
-    """Refuse a record whose fields are not what they say, or whose names could not be part of a path.
+    """Refuse a record whose texts cannot be written, or whose names could not be part of a path.
 
     Raises:
-        TypeError, InputError: what is wrong.
+        ValueError, InputError: what is wrong.
     """
-    parts = (record.inputs, record.outputs, record.parameters, record.measured)
-    if not all(isinstance(part, dict) for part in parts):
-        raise TypeError("expected inputs, outputs, parameters and figures by name")
-    texts = (record.id, record.cls, *record.inputs.values(), *record.outputs, *record.outputs.values())
-    if not all(isinstance(text, str) and "\0" not in text for text in texts):
-        raise TypeError("expected text")
+    record.to_line().encode()
+    if any(len(part.encode()) > MAX_PATH_PART for output in record.outputs for part in output.split("/")):
+        raise ValueError("the path of an output is too long")
     for part in [*record.id.split("/"), *filter(None, [record.cls])]:
         if safe_class(part) != part:
             raise InputError(f"{part!r} cannot be used as a name")
@@ -183,17 +241,18 @@ def rewrite(folder: Path, records: Iterable[Record]) -> None:
     with atomic_write(folder / layout.MANIFEST) as file:
         for record in sorted(records, key=lambda record: record.id):
             file.write(record.to_line().encode())
-    for path in folder.glob(layout.WORKER_MANIFESTS):
-        path.unlink()
+    for path in manifests(folder):
+        if path.name != layout.MANIFEST:
+            path.unlink()
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether a run has this manifest open for writing."""
-    with path.open("r+b") as file:
-        try:
+    """Whether a run has this manifest open for writing; where that cannot be known, no."""
+    try:
+        with path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # a file system without locks
-            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks, or a file that may only be read
+        return False
     return False

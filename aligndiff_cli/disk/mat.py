@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
 
 HEAD = 128
@@ -39,7 +40,7 @@ def read_mat(path: Path, variable: str, field: str) -> NDArray:
         InputError: unreadable, of another version, or without such a matrix.
     """
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
         order = {b"IM": "<", b"MI": ">"}[data[126:128]]
         for kind, content in _elements(data[HEAD:], order):
             if kind == ARRAY and (found := _field(content, order, variable, field)) is not None:

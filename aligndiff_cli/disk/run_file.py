@@ -12,9 +12,11 @@ import yaml
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.schema import RUN, RUN_OF, check_fields, check_known
 from aligndiff_cli.errors import FolderError
 
 SCHEMA = 1
+REMEDY = "Put it back as it was, from a copy, or make the folder again under another name"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def write_run(folder: Path, run: RunFile) -> None:
     """Write ``run.yaml``, unless the same is there already."""
     text = yaml.safe_dump(asdict(run), sort_keys=True, allow_unicode=True)
     path = folder / layout.RUN
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or _text(path) != text:
         write_text(path, text)
 
 
@@ -51,34 +53,76 @@ def read_run(folder: Path) -> RunFile | None:
     """The folder's ``run.yaml``, or None where there is none.
 
     Raises:
-        FolderError: it cannot be understood, or a newer version wrote it.
+        FolderError: it cannot be understood, or a newer version wrote it; the message names the field.
     """
     path = folder / layout.RUN
     if not path.exists():
         return None
-    remedy = "Remove it and run the stage with --force"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise FolderError(f"is not a run file ({error})", path, remedy) from error
+        data = yaml.safe_load(_text(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise FolderError(f"is not a run file ({error})", path, REMEDY) from error
     if isinstance(data, dict) and data.get("schema") != SCHEMA:
         raise FolderError(
             f"expected schema {SCHEMA}, got {data.get('schema')}", path, "Another version of aligndiff made it"
         )
     try:
-        run = RunFile(**data)
-    except TypeError as error:
-        raise FolderError(f"is not a run file ({error})", path, remedy) from error
-    if not all(isinstance(part, dict) for part in (run.options, run.inputs, run.models, *run.models.values())):
-        raise FolderError("is not a run file (expected options, inputs and models by name)", path, remedy)
+        check_fields(data, RUN)
+        check_known(data, RUN)
+    except ValueError as error:
+        raise FolderError(f"is not a run file ({error})", path, REMEDY) from error
+    return RunFile(**data)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FolderError(f"is not a run file ({error})", path, REMEDY) from error
+
+
+def own_run(folder: Path, command: str, option: str = "--out") -> RunFile | None:
+    """The run file of a folder that ``command`` is to write to; None where there is no folder, or nothing in it.
+
+    So nothing is ever written into a folder that something else made: neither another command nor somebody's own hand.
+
+    Args:
+        option: the flag that names the folder, for the message.
+
+    Raises:
+        FolderError: the folder holds something, and ``command`` did not make it, or nobody knows who did.
+    """
+    run = read_run(folder)
+    elsewhere = f"Choose another folder with {option}"
+    if run is None:
+        found = _visible(folder, elsewhere)
+        if layout.with_workers(folder, layout.MANIFEST):
+            what = f"holds records but no {layout.RUN}, so nobody can say how they were made"
+            raise FolderError(what, folder, f"Put {layout.RUN} back, from a copy. {elsewhere}, if there is none")
+        if found:
+            what = f"holds {found[0]!r} and no {layout.RUN}, so no stage made it, and nothing is written there"
+            raise FolderError(what, folder, f"{elsewhere}, or empty this one")
+    elif run.command != command:
+        what = f"was made by another command, {run.command}, so {command} writes nothing there"
+        raise FolderError(what, folder, elsewhere)
     return run
+
+
+def _visible(folder: Path, remedy: str) -> list[str]:
+    """Names in a folder, hidden ones left out."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FolderError(f"cannot be read as a folder ({error.strerror})", folder, remedy) from error
 
 
 def require_run(folder: Path, command: str, option: str) -> RunFile:
     """The run file of a folder that the stage ``command`` must have made.
 
     Raises:
-        FolderError: there is none, or another stage made the folder.
+        FolderError: there is none, another stage made the folder, or a field is missing that other stages need.
     """
     if not folder.is_dir():
         raise FolderError("there is no such folder", folder, f"Make it with: aligndiff {command} --out {folder}")
@@ -95,6 +139,10 @@ def require_run(folder: Path, command: str, option: str) -> RunFile:
             folder,
             f"Pass the folder given to `aligndiff {command} --out` as {option}",
         )
+    try:
+        check_fields(asdict(run), RUN_OF.get(command, {}))
+    except ValueError as error:
+        raise FolderError(f"is not what `aligndiff {command}` writes ({error})", folder / layout.RUN, REMEDY) from error
     return run
 
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask
+from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask, turned_alike
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -62,10 +63,12 @@ class SupportScan:
     Attributes:
         pairs: sorted by class and stem.
         problems: what could not be paired, in the order of the paths.
+        classes: names of all class folders, whether or not they hold a pair.
     """
 
     pairs: list[Pair] = field(default_factory=list)
     problems: list[InputError] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
 
 
 def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
@@ -83,6 +86,7 @@ def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
         masks = None
     found = SupportScan()
     classes = _class_folders(images, found.problems)
+    found.classes = {_nfc(path.name) for path in _listed(images) if path.is_dir()}
     mask_classes = _class_folders(masks, found.problems) if masks is not None else {}
     if not classes and not found.problems:
         raise FolderError("holds no class folders", images, LAYOUT)
@@ -111,6 +115,7 @@ def load_pair(pair: Pair) -> tuple[ImageArray, MaskArray]:
         InputError: a file cannot be read, sizes differ, or the mask is empty or full.
     """
     image, mask = read_image(pair.image), read_mask(pair.mask)
+    mask = turned_alike(mask, image.shape[:2], pair.image, pair.mask)
     check_pair(image, mask, pair.image, pair.mask)
     return image, mask
 
@@ -200,23 +205,42 @@ def _pictures(folder: Path, problems: list[InputError]) -> dict[str, list[Path]]
         return {}
     pictures: dict[str, list[Path]] = defaultdict(list)
     for path in entries:
-        suffix = path.suffix.lower()
-        if path.is_dir():
-            remedy = "Class folders hold files only: move what is in it one level up, or remove it"
-            problems.append(InputError("is a folder within a class folder", _printable(path), remedy))
-        elif suffix in UNREAD_SUFFIXES:
-            what = f"is in a format that is not read ({suffix})"
-            problems.append(InputError(what, _printable(path), "Export it as PNG or JPEG"))
-        elif suffix not in IMAGE_SUFFIXES:
-            continue
-        elif not path.exists():
-            problems.append(InputError("is a link that leads nowhere", _printable(path), "Mend or remove the link"))
+        try:
+            stem = _picture_stem(path)
+        except InputError as error:
+            problems.append(error)
+        except OSError as error:  # a folder may be listed whose files may not be looked at
+            problems.append(InputError(f"cannot be read ({error.strerror})", _printable(path)))
         else:
-            try:
-                pictures[safe_class(path.stem)].append(path)
-            except InputError as error:
-                problems.append(InputError(error.what, folder, error.remedy))
+            if stem is not None:
+                pictures[stem].append(path)
     return pictures
+
+
+def _picture_stem(path: Path) -> str | None:
+    """The NFC stem of a picture; None for a file that is none.
+
+    Raises:
+        InputError: it looks like a picture, and cannot be used as one.
+        OSError: it cannot be looked at.
+    """
+    suffix = path.suffix.lower()
+    shown = _printable(path)
+    if path.is_dir():
+        remedy = "Class folders hold files only: move what is in it one level up, or remove it"
+        raise InputError("is a folder within a class folder", shown, remedy)
+    if suffix in UNREAD_SUFFIXES:
+        raise InputError(f"is in a format that is not read ({suffix})", shown, "Export it as PNG or JPEG")
+    if suffix not in IMAGE_SUFFIXES:
+        return None
+    if not path.exists():
+        raise InputError("is a link that leads nowhere", shown, "Mend or remove the link")
+    try:
+        stem = safe_class(path.stem)
+    except InputError as error:
+        raise InputError(error.what, path.parent, error.remedy) from error
+    regular(path)
+    return stem
 
 
 def _pair_beside(cls: str, folder: Path) -> tuple[list[Pair], list[InputError]]:
@@ -270,8 +294,7 @@ def _matched(
     for stem, files in images.items():
         found = masks.get(stem, [])
         if len(files) > 1:
-            what = f"{_quoted(files)} have the same stem, so they would share one mask and one output"
-            problems.append(InputError(what, files[0].parent, "Rename or remove one of them"))
+            problems.append(_same_stem(files))
         elif not found:
             problems.append(InputError("has no mask", files[0], _where_looked(files[0], stem, mask_folder)))
         elif len(found) > 1:
@@ -285,6 +308,16 @@ def _matched(
     if not images and not problems:
         problems.append(InputError("holds no pictures", mask_folder, "Add image-mask pairs, or remove the folder"))
     return pairs
+
+
+def _same_stem(files: Sequence[Path]) -> InputError:
+    alike = " in different Unicode forms" if len({_nfc(path.name) for path in files}) < len(files) else ""
+    what = f"{_quoted(files)} have the same stem{alike}, so they would share one mask and one output"
+    return InputError(what, files[0].parent, "Rename or remove one of them")
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _where_looked(image: Path, stem: str, mask_folder: Path) -> str:

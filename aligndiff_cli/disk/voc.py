@@ -4,12 +4,13 @@
 
     JPEGImages/<stem>.jpg                    (.jpeg and .png are read as well)
     SegmentationClass/<stem>.png             palette PNG: index = class, 0 = background, 255 = ignore
-    ImageSets/Segmentation/<split>.txt       one stem per line
+    ImageSets/Segmentation/<split>.txt       one stem per line (see disk/split_lists.py)
     classes.txt                              optional: line i, counted from 1, names class i
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,12 @@ import numpy as np
 from PIL import Image
 
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.images import read_image, write_jpeg, write_png
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.images import checked_size, read_image, turned_alike, write_jpeg, write_png
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.mask_rules import IGNORE
+from aligndiff_cli.disk.regular import regular
+from aligndiff_cli.disk.split_lists import nfc, read_lines, read_split
 from aligndiff_cli.errors import FolderError, InputError
 
 PICTURES = "JPEGImages"
@@ -68,8 +72,10 @@ def read_label_map(path: Path) -> np.ndarray:
         InputError: the file cannot be read, is no PNG, holds values above 255 or colours that are not VOC's.
     """
     try:
-        with Image.open(path, formats=("PNG",)) as picture:
+        with Image.open(regular(path), formats=("PNG",)) as picture:
             picture.load()
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError("there is no such label map", path) from error
     except Exception as error:  # damaged bytes make the decoder raise nearly anything
@@ -113,16 +119,20 @@ def _from_colours(rgb: np.ndarray, path: Path) -> np.ndarray:
 class VocFolder:
     """A folder in VOC's layout, opened for one split. Pictures are read one at a time, when asked for.
 
+    Names are compared in Unicode's NFC form, because disks differ in the form they hand back.
+
     Attributes:
         root: the folder.
         stems: the split's items, in the order of its list.
         classes: names of classes 1, 2, ...; None where the folder has no ``classes.txt``.
+        problems: what was found wrong when it was opened; nothing yet.
     """
 
     root: Path
     stems: list[str]
     classes: list[str] | None
     _pictures: dict[str, list[Path]] = field(repr=False)
+    problems: Sequence[InputError] = ()
 
     def picture(self, stem: str) -> Path:
         """Where the photograph of an item is.
@@ -130,7 +140,7 @@ class VocFolder:
         Raises:
             InputError: there is none, or more than one.
         """
-        found = self._pictures.get(stem, [])
+        found = self._pictures.get(nfc(stem), [])
         if not found:
             raise InputError(
                 "is in the list but has no picture", self.root / PICTURES / stem, "Add the picture, or strike the line"
@@ -142,7 +152,9 @@ class VocFolder:
 
     def label_map(self, stem: str) -> Path:
         """Where the label map of an item is, whether or not it exists."""
-        return self.root / LABELS / f"{stem}.png"
+        path = self.root / LABELS / f"{stem}.png"
+        other = path.with_name(f"{unicodedata.normalize('NFD', stem)}.png")
+        return other if not path.exists() and other.exists() else path
 
     def labels(self, stem: str) -> np.ndarray:
         """Read the labels of an item: uint8 (H, W).
@@ -172,15 +184,19 @@ class VocFolder:
         Raises:
             InputError: a file is missing or unreadable, the sizes differ, or a class is unknown.
         """
-        image, labels = read_image(self.picture(stem)), self.labels(stem)
-        if image.shape[:2] != labels.shape:
-            raise InputError(
-                f"expected a label map of {image.shape[1]} x {image.shape[0]} (width x height), the size of its "
-                f"picture, got {labels.shape[1]} x {labels.shape[0]}",
-                self.label_map(stem),
-                "Draw the labels on this very picture, or scale them to it",
-            )
-        return image, labels
+        picture = self.picture(stem)
+        image, labels = read_image(picture), self.labels(stem)
+        return image, fitted(labels, image.shape[:2], picture, self.label_map(stem))
+
+    def check(self, stem: str) -> set[int]:
+        """The classes an item shows, if it can be loaded; the picture is decoded as coarsely as its format allows.
+
+        Raises:
+            InputError: as :meth:`load`.
+        """
+        picture, labels = self.picture(stem), self.labels(stem)
+        fitted(labels, checked_size(picture), picture, self.label_map(stem))
+        return present_classes(labels)
 
     def present(self, stem: str) -> set[int]:
         """The classes an item shows, background and ignored pixels left out.
@@ -189,6 +205,32 @@ class VocFolder:
             InputError: as :meth:`labels`.
         """
         return present_classes(self.labels(stem))
+
+    def digests(self, stem: str) -> dict[str, str]:
+        """Of the picture and of the labels of an item, by these names (InputError if one cannot be read)."""
+        return {"picture": file_digest(self.picture(stem)), "labels": file_digest(self.label_map(stem))}
+
+
+def fitted(labels: np.ndarray, shape: tuple[int, int], picture: Path, label_map: Path) -> np.ndarray:
+    """Labels of the size of their picture, turned with it where they were drawn on its unturned pixels.
+
+    Args:
+        labels: uint8 (H, W).
+        shape: (H, W) of the picture as it is shown.
+        picture, label_map: where both came from.
+
+    Raises:
+        InputError: the sizes differ.
+    """
+    labels = turned_alike(labels, shape, picture, label_map)
+    if labels.shape != shape:
+        raise InputError(
+            f"expected a label map of {shape[1]} x {shape[0]} (width x height), the size of its "
+            f"picture, got {labels.shape[1]} x {labels.shape[0]}",
+            label_map,
+            "Draw the labels on this very picture, or scale them to it",
+        )
+    return labels
 
 
 def present_classes(labels: np.ndarray) -> set[int]:
@@ -207,27 +249,12 @@ def open_voc(root: Path, split: str = "train") -> VocFolder:
             raise FolderError(
                 f"expected a folder in VOC's layout, found no {name}/", root, "Give the folder that holds it"
             )
-    stems = _read_split(root, split)
     pictures: dict[str, list[Path]] = {}
     for path in sorted((root / PICTURES).iterdir()):
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            pictures.setdefault(path.stem, []).append(path)
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
+            pictures.setdefault(nfc(path.stem), []).append(path)
+    stems = read_split(root / SPLITS / f"{split}.txt", pictures.keys())
     return VocFolder(root, stems, read_classes(root), pictures)
-
-
-def _read_split(root: Path, split: str) -> list[str]:
-    path = root / SPLITS / f"{split}.txt"
-    if not path.is_file():
-        others = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
-        raise FolderError(f"there is no list of the split {split!r} (found: {others})", path)
-    # a stem may contain spaces, so the line is taken whole; a repeated one counts once
-    stems = list(dict.fromkeys(line.strip() for line in _lines(path) if line.strip()))
-    for stem in stems:
-        if Path(stem).name != stem or "\\" in stem:
-            raise FolderError(f"expected a file's name without its ending on each line, got {stem!r}", path)
-    if not stems:
-        raise FolderError("the list is empty", path)
-    return stems
 
 
 def read_classes(root: Path) -> list[str] | None:
@@ -236,9 +263,9 @@ def read_classes(root: Path) -> list[str] | None:
     A first line that names the background (class 0) is left out, as some tools write it.
     """
     path = root / CLASSES
-    if not path.is_file():
+    if not path.exists():
         return None
-    names = [line.strip() for line in _lines(path)]
+    names = [line.strip() for line in read_lines(path)]
     while names and not names[-1]:
         names.pop()
     if names and names[0].casefold() in BACKGROUND_NAMES:
@@ -248,13 +275,6 @@ def read_classes(root: Path) -> list[str] | None:
     if len(names) >= IGNORE:
         raise FolderError(f"expected at most 254 classes, got {len(names)}", path)
     return names
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FolderError("cannot be read as UTF-8 text", path) from error
 
 
 def write_item(root: Path, stem: str, image: np.ndarray, labels: np.ndarray) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ ignored (VOC's 255) counts for nothing.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,13 @@ class MatchedMasks:
         classes: pairs of each class, sorted by name; masks outside any folder are of class "all".
         missing: names of true masks without a prediction.
         extra: names of predictions without a true mask.
+        problems: files that share one name.
     """
 
     classes: Mapping[str, list[MaskPair]]
     missing: list[str]
     extra: list[str]
+    problems: Sequence[InputError] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def match_masks(predictions: Path, truth: Path) -> MatchedMasks:
     Raises:
         FolderError: a folder does not exist or holds no PNG, or the two have no path in common.
     """
-    predicted, true = _listed(predictions), _listed(truth)
+    problems: list[InputError] = []
+    predicted, true = _listed(predictions, problems), _listed(truth, problems)
     classes: dict[str, list[MaskPair]] = {}
     for name in sorted(predicted.keys() & true.keys()):
         cls = name.rpartition("/")[0] or NO_CLASS
@@ -68,7 +71,8 @@ def match_masks(predictions: Path, truth: Path) -> MatchedMasks:
             predictions,
             "Lay both out as <class>/<id>.png",
         )
-    return MatchedMasks(classes, sorted(true.keys() - predicted.keys()), sorted(predicted.keys() - true.keys()))
+    missing, extra = sorted(true.keys() - predicted.keys()), sorted(predicted.keys() - true.keys())
+    return MatchedMasks(classes, missing, extra, problems)
 
 
 def score_masks(cls: str, pairs: Iterable[MaskPair], threshold: float | None = None) -> MaskScores:
@@ -107,16 +111,23 @@ def read_thresholded(path: Path, threshold: float | None) -> MaskArray:
     return read_mask(path) if threshold is None else read_soft(path) >= threshold
 
 
-def _listed(folder: Path) -> dict[str, Path]:
-    """PNG files of a folder by their path within it, in Unicode's NFC form, sorted."""
+def _listed(folder: Path, problems: list[InputError]) -> dict[str, Path]:
+    """PNG files of a folder by their path within it, in Unicode's NFC form, sorted.
+
+    Of two files of one name, neither is taken, and a problem is added.
+    """
     if not folder.is_dir():
         raise FolderError("there is no such folder", folder)
-    found = {}
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
-        if path.suffix.lower() == ".png" and not hidden and path.is_file():
-            found[unicodedata.normalize("NFC", inside.with_suffix("").as_posix())] = path
+        if path.suffix.lower() == ".png" and not hidden and not path.is_dir():
+            found.setdefault(unicodedata.normalize("NFC", inside.with_suffix("").as_posix()), []).append(path)
     if not found:
         raise FolderError("holds no masks (PNG files)", folder)
-    return found
+    for name, paths in found.items():
+        if len(paths) > 1:
+            endings = " and ".join(path.name for path in paths)
+            problems.append(InputError(f"expected one mask called {name!r}, got {endings}", folder, "Keep one of them"))
+    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk import layout, voc
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_mask, write_png
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
-from aligndiff_cli.disk.support import scan_support
-from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
+from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
 from aligndiff_cli.method.composition import SCALES_OF, Cutout, Placement, cut_out, paste, sample_layout
 from aligndiff_cli.method.memory import class_balanced_subset
 from aligndiff_cli.method.prompts import class_words
@@ -46,6 +47,7 @@ class ComposeOptions:
     out: Path
     support: Path | None
     format: str
+    unlabelled: bool
     count: int
     memory: int
     max_objects: int
@@ -59,11 +61,10 @@ class ComposeOptions:
 
 @dataclass(frozen=True)
 class Foreground:
-    """An object that may be pasted: its picture, its mask, and what both hashed to when the run was planned."""
+    """An object that may be pasted: its picture and its mask, and what both hashed to when the run was planned."""
 
     id: str
-    image: Path
-    mask: Path
+    load: Callable[[], tuple[np.ndarray, np.ndarray]]
     digest: str
 
 
@@ -96,8 +97,8 @@ class ComposeStage:
         self.options = options
         self.out = options.out
         self._format = make_format(options.format, options.out, options.min_area)
-        self._base = voc.open_voc(options.base)
-        self._problems: list[InputError] = []
+        self._base = open_base(options.base, unlabelled=options.unlabelled)
+        self._problems: list[InputError] = list(self._base.problems)
 
     def describe(self) -> RunFile:
         """How this run will make its scenes."""
@@ -105,7 +106,9 @@ class ComposeStage:
         inputs = {"foregrounds": o.foregrounds, "base": o.base} | ({"support": o.support} if o.support else {})
         return RunFile(
             "compose",
-            options_dict(o, without=("foregrounds", "base", "out", "support", "count", "seed")),
+            # recorded where it is meant only, so that folders made before there was such a flag can be added to
+            options_dict(o, without=("foregrounds", "base", "out", "support", "count", "seed", "unlabelled"))
+            | ({"unlabelled": True} if o.unlabelled else {}),
             o.seed,
             {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
             {},
@@ -129,30 +132,21 @@ class ComposeStage:
     def _by_class(self) -> dict[str, tuple[list[Foreground], list[Foreground]]]:
         """Class -> (inverted and real, plain) objects; samples whose mask came out empty are left out."""
         pools: dict[str, tuple[list[Foreground], list[Foreground]]] = {}
-        for sample in read_samples(self.options.foregrounds):
-            if sample.measured["area"] > 0:
-                kinds = pools.setdefault(sample.cls, ([], []))
-                self._add(kinds[sample.kind == TEXT], sample.id, sample.image, sample.mask)
+        for sample in read_samples(self.options.foregrounds, self._problems):
+            if sample.area > 0:
+                own = pools.setdefault(sample.cls, ([], []))[sample.kind == TEXT]
+                own.append(Foreground(sample.id, sample.load, joint_digest(sample.digests)))
         if self.options.support is not None:
             scan = scan_support(self.options.support)
             self._problems += scan.problems
-            for pair in scan.pairs:
-                self._add(
-                    pools.setdefault(pair.cls, ([], []))[0], f"real/{pair.cls}/{pair.stem}", pair.image, pair.mask
-                )
+            for pair, _ in load_usable(scan.pairs, self._problems):
+                digest = joint_digest({"image": file_digest(pair.image), "mask": file_digest(pair.mask)})
+                real = Foreground(f"real/{pair.cls}/{pair.stem}", partial(load_pair, pair), digest)
+                pools.setdefault(pair.cls, ([], []))[0].append(real)
         if not any(guided or plain for guided, plain in pools.values()):
-            what = "every mask is empty, or its files are gone, so there is nothing to paste"
-            raise FolderError(what, self.options.foregrounds)
+            why = f" ({first_few(self._problems)})" if self._problems else ""
+            raise FolderError(f"every mask is empty, so there is nothing to paste{why}", self.options.foregrounds)
         return pools
-
-    def _add(self, pool: list[Foreground], item_id: str, image: Path, mask: Path) -> None:
-        """Add one object to a pool, unless a file of it is missing."""
-        try:
-            digest = joint_digest({"image": file_digest(image), "mask": file_digest(mask)})
-        except InputError as error:
-            self._problems.append(error)
-        else:
-            pool.append(Foreground(item_id, image, mask, digest))
 
     @cached_property
     def pools(self) -> list[Pool]:
@@ -179,19 +173,28 @@ class ComposeStage:
             FolderError: no image can be used.
         """
         stems = self._base.stems
-        novel = {pool.class_id for pool in self.pools}
-        present = [self._present(stem) for stem in stems]
-        shown = [frozenset() if classes & novel else classes for classes in present]
         rng = np.random.default_rng(item_seed(self.options.seed, "base memory"))
-        chosen = [stems[index] for index in class_balanced_subset(shown, rng, self.options.memory)]
+        if self.options.unlabelled:
+            chosen = [stems[index] for index in rng.permutation(len(stems))[: self.options.memory]]
+        else:
+            novel = {pool.class_id for pool in self.pools}
+            present = [self._present(stem) for stem in stems]
+            shown = [frozenset() if classes & novel else classes for classes in present]
+            chosen = [stems[index] for index in class_balanced_subset(shown, rng, self.options.memory)]
         usable = [stem for stem in chosen if self._loads(stem)]
         if not usable:
-            raise FolderError(
-                "no base image shows a labelled class, and none of those being pasted",
-                self.options.base,
-                "Check its label maps and classes.txt",
-            )
+            raise self._no_base()
         return usable
+
+    def _no_base(self) -> FolderError:
+        """Why no base image is left: what is wrong with each, or that none shows what it should."""
+        if self._problems:
+            return FolderError(f"no base image can be used: {first_few(self._problems)}", self.options.base)
+        return FolderError(
+            f"none of its {len(self._base.stems)} images shows a labelled class, and none of those being pasted",
+            self.options.base,
+            "Check its labels and their classes' names; --unlabelled takes photographs as they are",
+        )
 
     def _loads(self, stem: str) -> bool:
         """Whether a base image can be used; if not, it is named once, not in every scene."""
@@ -230,8 +233,7 @@ class ComposeStage:
 
     @cache  # noqa: B019
     def _base_digest(self, stem: str) -> str:
-        paths = {"picture": self._base.picture(stem), "labels": self._base.label_map(stem)}
-        return joint_digest({name: file_digest(path) for name, path in paths.items()})
+        return joint_digest(self._base.digests(stem))
 
     @cached_property
     def _found(self) -> dict[str, tuple[Pool, Foreground]]:
@@ -240,7 +242,7 @@ class ComposeStage:
     @lru_cache(maxsize=256)  # noqa: B019
     def _cutout(self, foreground_id: str) -> Cutout:
         pool, foreground = self._found[foreground_id]
-        return cut_out(read_image(foreground.image), read_mask(foreground.mask), pool.class_id, foreground_id)
+        return cut_out(*foreground.load(), pool.class_id, foreground_id)
 
     def units(self, group: Sequence[Item]) -> int:
         """Scenes."""
@@ -277,6 +279,8 @@ class ComposeStage:
         ]
         hidden = sum(record.measured["hidden"] for record in records.values())
         rows.append(["hidden behind others", "", "", str(hidden)])
+        if self.options.unlabelled:
+            rows.append(["base scenes without labels: all of them is background, 0", "", "", ""])
         if self.options.format == "coco":
             dropped = sum(record.measured["dropped"] for record in records.values())
             rows.append([f"dropped, under {self.options.min_area} pixels", "", "", str(dropped)])

@@ -152,7 +152,7 @@ class FssStage:
         return Folders(
             {cls: support[cls] for cls in both},
             query,
-            {} if o.masks is None else _samples(place.path(o.masks)),
+            {} if o.masks is None else _samples(place.path(o.masks), problems),
             [] if o.ood is None else _names(place.path(o.ood)),
             settings,
             share_episodes(both, o.episodes or 0, settings.seed),
@@ -267,11 +267,11 @@ def _by_class(folder: Path, problems: list[InputError]) -> dict[str, list[Pair]]
     return found
 
 
-def _samples(masks: Path) -> dict[str, list[support_sets.Sample]]:
+def _samples(masks: Path, problems: list[InputError]) -> dict[str, list[support_sets.Sample]]:
     run = read_run(masks)
     threshold = run.options["attention_threshold"] if run and run.command == "mask" else None
     found: dict[str, list[support_sets.Sample]] = {}
-    for sample in read_samples(masks):
+    for sample in read_samples(masks, problems):
         files = {"coarse": MaskFile(sample.coarse, threshold), "refined": MaskFile(sample.mask)}
         found.setdefault(sample.cls, []).append(support_sets.Sample(sample.id, sample.kind, sample.image, files))
     return found

@@ -103,7 +103,7 @@ class Run:
     shots: Mapping[str, Sequence[Pair]]
     label_maps: Mapping[str, Mapping[str, Path]]
     synthetic: Mapping[str, Sequence[Synthetic]]
-    scenes: Path | None
+    scenes: data.Scenes | None
 
 
 class GfssStage:
@@ -119,6 +119,7 @@ class GfssStage:
         self.together = options.base_stage.workers > 1
         self._folds: dict[str, Fold] = {}
         self._runs: dict[str, Run] = {}
+        self._scenes: dict[tuple[Path, str], tuple[data.Scenes, str]] = {}
         self._trained: dict[str, tuple[DeepLab, Any]] = {}
 
     @cached_property
@@ -167,12 +168,12 @@ class GfssStage:
             inputs["set of support label maps"] = _digest({c: tuple(own.values()) for c, own in label_maps.items()})
         synthetic: dict[str, list[Synthetic]] = {}
         if o.masks is not None:
-            synthetic = data.choose_synthetic(place.path(o.masks), o.conditioning, o.per_class, o.seed)
+            synthetic = data.choose_synthetic(place.path(o.masks), o.conditioning, o.per_class, o.seed, problems)
             inputs["set of samples"] = _digest({s.id: (s.image, s.mask) for own in synthetic.values() for s in own})
-        scenes = None if o.scenes is None else place.path(o.scenes)
-        if scenes is not None:
-            opened = open_voc(scenes)
-            inputs["set of scenes"] = data.scenes_digest(opened, opened.stems)
+        scenes = None
+        if o.scenes is not None:
+            scenes, inputs["set of scenes"] = self._open_scenes(place.path(o.scenes), fold)
+            problems += scenes.problems
         self._runs[place.id] = Run(fold, place.run, shots, label_maps, synthetic, scenes)
         return Item(place.id, place.id, inputs, {"fold": place.fold, "run": place.run})
 
@@ -189,6 +190,14 @@ class GfssStage:
         model = BaseModel(folder, o.base_stage, rows, base, digest, o.seed, o.device)
         model.check()
         return Fold(name, rows, base, query, data.scenes_digest(query_folder, query.stems), model)
+
+    def _open_scenes(self, folder: Path, fold: Fold) -> tuple[data.Scenes, str]:
+        """Ready scenes, and their digest; runs may share a folder."""
+        if (folder, fold.name) not in self._scenes:
+            opened = open_voc(folder)
+            found = data.open_scenes(opened, fold.rows), data.scenes_digest(opened, opened.stems)
+            self._scenes[folder, fold.name] = found
+        return self._scenes[folder, fold.name]
 
     def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
         """Steps of the base training of the folds concerned."""
@@ -252,7 +261,7 @@ class GfssStage:
             novel,
             bool(run.label_maps),
             o.layout,  # type: ignore[arg-type]  # checked above
-            () if run.scenes is None else data.open_scenes(run.scenes, fold.rows).images,
+            () if run.scenes is None else run.scenes.images,
             o.inverted_share,
             seed,
             study,

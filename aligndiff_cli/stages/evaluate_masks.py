@@ -58,10 +58,11 @@ class MasksStage:
             InputError("has no prediction", self.options.truth / f"{name}.png", "It is counted, and not scored")
             for name in self.matched.missing
         ]
+        problems += self.matched.problems
         groups = []
         for cls, pairs in self.matched.classes.items():
-            predicted = {pair.name: file_digest(pair.prediction) for pair in pairs}
-            true = {pair.name: file_digest(pair.truth) for pair in pairs}
+            predicted = {pair.name: _digest(pair.prediction) for pair in pairs}
+            true = {pair.name: _digest(pair.truth) for pair in pairs}
             inputs = {"set of predictions": joint_digest(predicted), "set of true masks": joint_digest(true)}
             groups.append([Item(cls, cls, inputs)])
         return Plan(groups, problems)
@@ -90,6 +91,14 @@ class MasksStage:
         write_results(self.out, "Mask quality", document, markdown)
         head, *rows = markdown_rows(markdown)
         return Summary(head, rows, [self.out / layout.REPORT])
+
+
+def _digest(path: Path) -> str:
+    """Of a mask; one that cannot be read is named when it is to be scored."""
+    try:
+        return file_digest(path)
+    except InputError:
+        return "unreadable"
 
 
 def _masks_of(folder: Path) -> Path:

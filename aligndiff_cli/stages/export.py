@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_mask, write_png
+from aligndiff_cli.disk.digest import joint_digest
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
-from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.report.sheets import scene_sheet
 from aligndiff_cli.stages.common import versions
@@ -50,6 +50,7 @@ class ExportStage:
     def __init__(self, options: ExportOptions) -> None:
         self.options = options
         self.out = options.out
+        self._problems: list[InputError] = []
         self._format = make_format(options.format, options.out, options.min_area)
 
     def describe(self) -> RunFile:
@@ -66,7 +67,7 @@ class ExportStage:
             FolderError: there is none, or two would have one name.
         """
         found: dict[str, Sample] = {}
-        for sample in read_samples(self.options.masks):
+        for sample in read_samples(self.options.masks, self._problems):
             stem = sample.id.replace("/", "_")
             if stem in found:
                 raise FolderError(
@@ -74,10 +75,11 @@ class ExportStage:
                     self.options.masks,
                     "Rename one of the classes",
                 )
-            if sample.measured["area"] > 0:
+            if sample.area > 0:
                 found[stem] = sample
         if not found:
-            raise FolderError("every mask is empty, so there is nothing to export", self.options.masks)
+            why = f" ({first_few(self._problems)})" if self._problems else ""
+            raise FolderError(f"every mask is empty, so there is nothing to export{why}", self.options.masks)
         return found
 
     @cached_property
@@ -90,16 +92,11 @@ class ExportStage:
 
     def plan(self) -> Plan:
         """One item per sample."""
-        problems: list[InputError] = []
-        groups = []
-        for stem, sample in self.samples.items():
-            try:
-                digest = joint_digest({"image": file_digest(sample.image), "mask": file_digest(sample.mask)})
-            except InputError as error:
-                problems.append(error)
-            else:
-                groups.append([Item(stem, sample.cls, {sample.id: digest}, {"kind": sample.kind})])
-        return Plan(groups, problems)
+        groups = [
+            [Item(stem, sample.cls, {sample.id: joint_digest(sample.digests)}, {"kind": sample.kind})]
+            for stem, sample in self.samples.items()
+        ]
+        return Plan(groups, self._problems)
 
     def units(self, group: Sequence[Item]) -> int:
         """Images."""
@@ -109,9 +106,7 @@ class ExportStage:
         """Write one image and its labels."""
         for item in group:
             sample = self.samples[item.id]
-            image, mask = read_image(sample.image), read_mask(sample.mask)
-            if image.shape[:2] != mask.shape:
-                raise InputError(f"expected a mask of shape {image.shape[:2]}, got {mask.shape}", sample.mask)
+            image, mask = sample.load()
             number = self.class_names.index(class_words(item.cls)) + 1
             labels = mask.astype(np.uint8) * np.uint8(number)
             files, measured = self._format.write(item.id, image, labels, [(number, mask)])

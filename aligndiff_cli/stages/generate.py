@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from aligndiff_cli.disk import bank, layout
+from aligndiff_cli.disk.claim import tell_if_in_use
+from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.errors import FolderError, ModelError, UsageError
+from aligndiff_cli.errors import FolderError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
@@ -144,25 +146,49 @@ class GenerateStage:
         records = read_records(self.options.bank)
         if not records:
             raise FolderError("the bank holds no embedding", self.options.bank, "Run `aligndiff invert` first")
-        self._banked = {record.id: record for record in records.values()}
+        tell_if_in_use(self.options.bank)
+        problems: list[InputError] = []
+        self._embeddings = self._read_bank(records.values(), problems)
         groups: list[Sequence[Item]] = []
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             groups += list(chunks(self._inverted(cls, own), self.options.batch))
             groups += list(chunks(self._plain(cls), self.options.batch))
-        return Plan(groups)
+        return Plan(groups, problems)
+
+    def _read_bank(self, records: Iterable[Record], problems: list[InputError]) -> dict[str, str]:
+        """Record id -> its file, of the embeddings that can be used; why others cannot is added to ``problems``."""
+        usable = {}
+        for record in records:
+            name = next((name for name in record.outputs if name.endswith(bank.SUFFIX)), f"{record.id}{bank.SUFFIX}")
+            path = contained(self.options.bank, name)
+            try:
+                width = bank.read_embedding(path).vectors.shape[1]
+                if width != self.model.embedding_dim:
+                    what = f"expected an embedding of width {self.model.embedding_dim}, got {width}"
+                    raise InputError(what, path, "It was learnt with another model: put back the one that was here")
+            except InputError as error:
+                problems.append(error)
+            else:
+                usable[record.id] = name
+        return usable
 
     def _counts(self) -> tuple[int, int]:
         inverted = round(self.options.per_class * self.options.inverted_share)
         return inverted, self.options.per_class - inverted
 
     def _inverted(self, cls: str, records: Sequence[Record]) -> Iterator[Item]:
-        """Items with v*: the embeddings of a class take turns."""
+        """Items with v*: the embeddings of a class take turns; the turns of one that cannot be used are left out."""
         for n in range(self._counts()[0]):
             record = records[n % len(records)]
-            (name, digest), *_ = ((k, v) for k, v in record.outputs.items() if k.endswith(bank.SUFFIX))
-            parameters = {"kind": INVERTED, "embedding": record.id}
-            yield Item(f"{cls}/{INVERTED}-{n:04d}", cls, {name: digest}, parameters)
+            if record.id in self._embeddings:
+                name = self._embeddings[record.id]
+                parameters = {"kind": INVERTED, "embedding": record.id}
+                yield Item(f"{cls}/{INVERTED}-{n:04d}", cls, {name: self._bank_digest(name)}, parameters)
+
+    @cache  # noqa: B019  one stage object per process
+    def _bank_digest(self, name: str) -> str:
+        return file_digest(contained(self.options.bank, name))
 
     def _plain(self, cls: str) -> Iterator[Item]:
         for n in range(self._counts()[1]):
@@ -194,12 +220,6 @@ class GenerateStage:
         if item.parameters["kind"] == TEXT:
             return Prompt(self.options.template, words)
         embedding = bank.read_embedding(contained(self.options.bank, next(iter(item.inputs))))
-        if embedding.vectors.shape[1] != self.model.embedding_dim:
-            raise ModelError(
-                f"expected an embedding of width {self.model.embedding_dim}, got {embedding.vectors.shape[1]}",
-                self.options.bank / next(iter(item.inputs)),
-                "It was learnt with another model",
-            )
         insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
         return Prompt(embedding.header["template"], words, embedding.vectors, insertion)  # type: ignore[arg-type]
 

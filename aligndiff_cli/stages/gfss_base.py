@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aligndiff_cli.disk.claim import one_at_a_time
-from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.disk.run_file import RunFile, own_run, write_run
 from aligndiff_cli.errors import FolderError, UsageError
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.parallel import ALONE, Ranks, join_ranks
@@ -86,13 +86,14 @@ class BaseModel:
         """Refuse a folder that holds a model trained otherwise.
 
         Raises:
-            FolderError: it does; the message names the first difference.
+            FolderError: it does, and the message names the first difference; or something else made the folder.
         """
+        own_run(self.folder, COMMAND, "--base-model")
         try:
             check_same_run(self.folder, self.run, force=False)
         except FolderError as error:
             remedy = "Give another folder with --base-model, or remove this one to train again"
-            raise FolderError(error.what, self.folder, remedy) from error
+            raise FolderError(error.what, error.where, remedy) from error
 
     @property
     def steps(self) -> int:

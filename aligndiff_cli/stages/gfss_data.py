@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_ignored, read_image, read_mask
+from aligndiff_cli.disk.images import read_ignored, turned_alike
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.support import Pair, load_pair, scan_support
-from aligndiff_cli.disk.voc import VocFolder, open_voc, present_classes, read_label_map
-from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.disk.voc import VocFolder, fitted, present_classes, read_label_map
+from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.batches import Sample
@@ -113,8 +113,7 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
     problems: list[InputError] = []
     for stem in folder.stems:
         try:
-            present = folder.present(stem)
-            folder.picture(stem)
+            present = folder.check(stem)
         except InputError as error:
             problems.append(error)
             continue
@@ -122,7 +121,8 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
             stems.append(stem)
             shown.append(frozenset(rows.row(number) for number in present))
     if not stems:
-        raise FolderError("no image can be used: every one shows a novel class or cannot be read", folder.root)
+        why = first_few(problems) if problems else "every one shows a novel class"
+        raise FolderError(f"no image can be used: {why}", folder.root)
 
     @lru_cache(maxsize=KEPT)
     def load(stem: str) -> Sample:
@@ -133,9 +133,14 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
 
 
 def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
-    """One digest over pictures and label maps."""
-    files = {path.name: path for stem in stems for path in (folder.picture(stem), folder.label_map(stem))}
-    return joint_digest({name: file_digest(path) for name, path in files.items()})
+    """One digest over pictures and label maps; what is not there counts as that."""
+    digests: dict[str, str] = {}
+    for stem in stems:
+        try:
+            digests |= {path.name: file_digest(path) for path in (folder.picture(stem), folder.label_map(stem))}
+        except InputError:
+            digests[stem] = "missing"
+    return joint_digest(digests)
 
 
 def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) -> dict[str, list[Pair]]:
@@ -171,22 +176,27 @@ def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
             problems.append(error)
         else:
             pairs.append(pair)
-    lost = sorted({pair.cls for pair in scan.pairs} - {pair.cls for pair in pairs})
+    lost = sorted(scan.classes - {pair.cls for pair in pairs})
     if lost:
-        raise FolderError(f"no pair of the class {lost[0]!r} can be used ({problems[-1]})", folder, "Mend or remove it")
+        own = [problem for problem in problems if lost[0] in Path(str(problem.where)).parts]
+        why = f" ({first_few(own or problems)})" if problems else ""
+        raise FolderError(f"no pair of the class {lost[0]!r} can be used{why}", folder, "Mend or remove it")
     return pairs, problems
 
 
-def choose_synthetic(masks: Path, conditioning: str, per_class: int | None, seed: int) -> dict[str, list[Synthetic]]:
+def choose_synthetic(
+    masks: Path, conditioning: str, per_class: int | None, seed: int, problems: list[InputError]
+) -> dict[str, list[Synthetic]]:
     """Class -> its synthetic samples with a mask that is not empty.
 
     Args:
         conditioning: "full" for inverted and plain samples, half each (D.3); "text" for plain ones alone.
         per_class: how many, drawn by a hash of (seed, id), so that more hold those of fewer; None takes all.
+        problems: what cannot be used is added to it.
     """
     by_class: dict[str, list[Synthetic]] = {}
-    for sample in read_samples(masks):
-        if sample.measured["area"] > 0:
+    for sample in read_samples(masks, problems):
+        if sample.area > 0:
             by_class.setdefault(sample.cls, []).append(sample)
     kinds = (INVERTED, TEXT) if conditioning == "full" else (TEXT,)
     chosen: dict[str, list[Synthetic]] = {}
@@ -240,7 +250,8 @@ def novel_class(
         return load_shot(pair, label_maps.get(pair.stem), row, rows)
 
     def sample(made: Synthetic) -> Sample:
-        return read_image(made.image), np.where(read_mask(made.mask), row, 0).astype(np.uint8)
+        image, mask = made.load()
+        return image, np.where(mask, row, 0).astype(np.uint8)
 
     kinds = {kind: [made for made in synthetic if made.kind == kind] for kind in (INVERTED, TEXT)}
     return Novel(Lazy(shots, shot), Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
@@ -256,32 +267,25 @@ def load_shot(pair: Pair, label_map: Path | None, row: int, rows: Rows) -> Sampl
     """
     image, mask = load_pair(pair)
     if label_map is None:
-        around = np.where(read_ignored(pair.mask), np.uint8(IGNORE), np.uint8(0))
+        ignored = turned_alike(read_ignored(pair.mask), mask.shape, pair.image, pair.mask)
+        around = np.where(ignored, np.uint8(IGNORE), np.uint8(0))
     else:
-        around = rows.to_rows(read_label_map(label_map))
-        if around.shape != mask.shape:
-            raise InputError(
-                f"expected a label map of {mask.shape[1]} x {mask.shape[0]} (width x height), the size of its picture, "
-                f"got {around.shape[1]} x {around.shape[0]}",
-                label_map,
-                "Draw the labels on this very picture, or scale them to it",
-            )
+        around = rows.to_rows(fitted(read_label_map(label_map), mask.shape, pair.image, label_map))
     return image, np.where(mask, np.uint8(row), around)
 
 
-def open_scenes(folder: Path, rows: Rows) -> Scenes:
+def open_scenes(folder: VocFolder, rows: Rows) -> Scenes:
     """Ready scenes of `aligndiff compose`, whose own classes.txt may number the classes otherwise.
 
     Raises:
         FolderError: a class of the scenes is none of the base folder's.
     """
-    opened = open_voc(folder)
     numbers = {class_words(name): number for number, name in rows.names.items()}
-    for number, name in enumerate(opened.classes or [], 1):
+    for number, name in enumerate(folder.classes or [], 1):
         if numbers.get(class_words(name)) != number:
             raise FolderError(
                 f"class {number} is {name!r} here, and another class or none in the base folder",
-                folder / CLASSES,
+                folder.root / CLASSES,
                 "Compose the scenes onto the same base folder",
             )
-    return read_scenes(opened, rows, base_only=False)
+    return read_scenes(folder, rows, base_only=False)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk import layout, voc
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.base import BaseFolder, open_base
 from aligndiff_cli.disk.claim import one_at_a_time
-from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.digest import joint_digest
 from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
-from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.disk.run_file import RunFile, own_run, relative_to_folder, write_run
+from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.consensus import ESTIMATE_PROBABILITY, Refined, iou
 from aligndiff_cli.method.grounding import object_window
 from aligndiff_cli.models.diffusion.grounding import NOISE_LEVEL, GroundingSegmenter
@@ -44,7 +45,7 @@ class GroundingRefiner(PerImage):
 
     Args:
         source: the diffusion model whose features it reads.
-        base: VOC folder with classes.txt; None to use a module that is there.
+        base: labelled scenes whose classes have names; None to use a module that is there.
         folder: holds the module, with a run.yaml of what it was trained on.
         settings: of its training.
 
@@ -70,7 +71,7 @@ class GroundingRefiner(PerImage):
             raise FolderError(
                 "holds no trained grounding module",
                 folder,
-                "Pass --base, a VOC folder of base classes to train on, or the folder of a trained one as --grounding",
+                "Pass --base, labelled scenes to train on, or the folder of a trained one as --grounding",
             )
 
     @cached_property
@@ -90,11 +91,10 @@ class GroundingRefiner(PerImage):
         Raises:
             FolderError: the folder's module was trained on something else.
         """
-        before = read_run(self._folder)
+        before = own_run(self._folder, COMMAND, "--grounding")
         model = {"source": self._source, "fingerprint": self.model.fingerprint}
         if self._base is None:
-            if before is None:
-                raise FolderError(f"has lost its {layout.RUN}", self._folder, "Train it again: remove it, pass --base")
+            assert before is not None  # a trained module is there, so the folder is not empty
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)
         else:
             s = self._settings
@@ -117,7 +117,8 @@ class GroundingRefiner(PerImage):
             return []
         self._objects, problems = find_objects(self._base)
         if not self._objects:
-            raise FolderError("no picture shows a labelled object", self._base.root, "Check its label maps")
+            why = f": {first_few(problems)}" if problems else ""
+            raise FolderError(f"no picture shows a labelled object{why}", self._base.root, "Check its labels")
         return problems
 
     def preparation(self) -> int:
@@ -139,7 +140,7 @@ class GroundingRefiner(PerImage):
 
     def _check_training(self) -> None:
         """Refuse what another process has begun to train here otherwise since this run was described (FolderError)."""
-        before = read_run(self._folder)
+        before = own_run(self._folder, COMMAND, "--grounding")
         if before is not None:
             check_same_training(self._folder, before, self.trained_on)
 
@@ -162,13 +163,13 @@ class GroundingRefiner(PerImage):
         return object_window(rng, image, labels, cls, self.model.image_size)
 
 
-def named_base(base: Path) -> voc.VocFolder:
-    """A VOC folder whose classes have names.
+def named_base(base: Path) -> BaseFolder:
+    """Labelled scenes whose classes have names.
 
     Raises:
         FolderError: it is not one, or has no classes.txt.
     """
-    folder = voc.open_voc(base)
+    folder = open_base(base)
     if folder.classes is None:
         raise FolderError(
             f"has no {layout.CLASSES}, and the grounding module asks by name", base, "Add it: line i names class i"
@@ -176,10 +177,10 @@ def named_base(base: Path) -> voc.VocFolder:
     return folder
 
 
-def find_objects(base: voc.VocFolder) -> tuple[list[tuple[str, int]], list[InputError]]:
+def find_objects(base: BaseFolder) -> tuple[list[tuple[str, int]], list[InputError]]:
     """Stem and class of everything that can be trained on, and the items that cannot be read."""
     objects: list[tuple[str, int]] = []
-    problems: list[InputError] = []
+    problems = list(base.problems)
     for stem in base.stems:
         try:
             _, labels = base.load(stem)
@@ -192,13 +193,12 @@ def find_objects(base: voc.VocFolder) -> tuple[list[tuple[str, int]], list[Input
     return objects, problems
 
 
-def base_digest(base: voc.VocFolder) -> str:
+def base_digest(base: BaseFolder) -> str:
     """One digest for the pictures, labels and class names of a split; a missing file counts as missing."""
     digests = {"classes": joint_digest({str(i): name for i, name in enumerate(base.classes or [])})}
     for stem in base.stems:
         try:
-            digests[f"{stem} picture"] = file_digest(base.picture(stem))
-            digests[f"{stem} labels"] = file_digest(base.label_map(stem))
+            digests |= {f"{stem} {name}": digest for name, digest in base.digests(stem).items()}
         except InputError:
             digests[stem] = "missing"
     return joint_digest(digests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,10 @@ import numpy as np
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.disk.manifest import Record, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
-from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
 from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
@@ -27,6 +28,8 @@ from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
 from aligndiff_cli.report.sheets import inversion_sheet
 from aligndiff_cli.stages.common import POCKET, POCKET_NOTE, chunks, model_folder, parse_dtype, tiling, versions
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
+
+log = logging.getLogger(__name__)
 
 PER = ("instance", "class")
 
@@ -79,6 +82,7 @@ class InvertStage:
             options.images, options.masks
         )  # before the model is loaded: it may be the wrong folder
         self._pairs: dict[str, list[Pair]] = {}
+        self._tokens: dict[str, str] = {}
 
     @cached_property
     def model(self) -> DiffusionModel:
@@ -143,8 +147,9 @@ class InvertStage:
             item_id = pair.cls if self.options.per == "class" else f"{pair.cls}/{pair.stem}"
             self._pairs.setdefault(item_id, []).append(pair)
         if not self._pairs:
-            listed = "; ".join(str(problem) for problem in problems[:3])
-            raise FolderError(f"no image-mask pair can be used: {listed}", self.options.images)
+            raise FolderError(f"no image-mask pair can be used: {first_few(problems)}", self.options.images)
+        there = {str(record.parameters.get("token")): record.id for record in read_records(self.out).values()}
+        self._tokens = bank.prompt_tokens(self._pairs, there)
         return Plan(list(chunks(map(self._item, self._pairs), self.options.instances)), problems)
 
     def _unfit_classes(self, classes: Set[str]) -> dict[str, InputError]:
@@ -165,7 +170,10 @@ class InvertStage:
         for pair in pairs:
             inputs[f"{pair.cls}/{pair.image.name}"] = file_digest(pair.image)
             inputs[f"{pair.cls}/{pair.mask.name} (mask)"] = file_digest(pair.mask)
-        return Item(item_id, pairs[0].cls, inputs)
+        token = self._tokens[item_id]
+        if token != f"<{item_id}>":
+            log.info("The token of %s is %s, in the form that tokenizers leave a prompt in", item_id, token)
+        return Item(item_id, pairs[0].cls, inputs, {"token": token})
 
     def units(self, group: Sequence[Item]) -> int:
         """Optimization steps; a batch of instances takes each step together."""
@@ -205,7 +213,7 @@ class InvertStage:
             "insertion": self.inversion.insertion,
             "model": self.model.fingerprint,
         }
-        embedding = bank.Embedding(f"<{item.id}>", inversion.embedding, header, self.model.embedding_parts)
+        embedding = bank.Embedding(self._tokens[item.id], inversion.embedding, header, self.model.embedding_parts)
         bank.write_embedding(self.out / files[0], embedding)
         if self.options.preview:
             files.append(f"{layout.PICTURES}/{item.id}.png")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
@@ -25,6 +26,7 @@ from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET, SegmenterChoice, versions
 from aligndiff_cli.stages.grounding import GroundingRefiner
 from aligndiff_cli.stages.refiners import (
+    SET_OF_IMAGES,
     AttentionRefiner,
     ClassImages,
     ConsensusRefiner,
@@ -184,6 +186,7 @@ class MaskStage:
         Raises:
             FolderError: there is no synthetic image.
         """
+        tell_if_in_use(self.options.images)
         records = read_records(self.options.images)
         if not records:
             raise FolderError("holds no image", self.options.images, "Run `aligndiff generate` to its end first")
@@ -192,17 +195,53 @@ class MaskStage:
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             try:
-                groups.append(self._group(cls, own))
+                groups.append(self._group(cls, self._usable(own, problems)))
             except InputError as error:
                 problems.append(error)
-        return Plan(groups, problems)
+        return Plan([group for group in groups if group], problems)
 
-    def _group(self, cls: str, records: Sequence[Record]) -> list[Item]:
-        """The items of a class."""
-        files = {record.id: self._files(record.id) for record in records}
-        images = {item_id: joint_digest({n: file_digest(p) for n, p in own.items()}) for item_id, own in files.items()}
-        pooled = self.refiner.inputs(cls, images)
-        return [Item(item_id, cls, {"image and coarse mask": digest, **pooled}) for item_id, digest in images.items()]
+    def _usable(self, records: Sequence[Record], problems: list[InputError]) -> dict[str, str]:
+        """Id -> digest of the images that can be used; why the others cannot is added to ``problems``."""
+        images = {}
+        for record in records:
+            try:
+                images[record.id] = self._digest(record)
+            except InputError as error:
+                problems.append(error)
+        return images
+
+    def _digest(self, record: Record) -> str:
+        """Of an image and its coarse map, which are read unless they are as they were written.
+
+        Raises:
+            InputError: they cannot be used.
+        """
+        files = self._files(record.id)
+        digests = {kind: file_digest(path) for kind, path in files.items()}
+        if digests != {kind: record.outputs.get(f"{kind}/{record.id}.png") for kind in digests}:
+            image, soft = read_image(files[layout.IMAGES]), read_soft(files[layout.COARSE])
+            if image.shape[:2] != soft.shape:
+                raise InputError(
+                    f"expected a coarse map of {image.shape[1]} x {image.shape[0]} (width x height), the size of its "
+                    f"image, got {soft.shape[1]} x {soft.shape[0]}",
+                    files[layout.COARSE],
+                    "Make both again with `aligndiff generate`, or scale the one that was changed",
+                )
+        return joint_digest(digests)
+
+    def _group(self, cls: str, images: Mapping[str, str]) -> list[Item]:
+        """The items of a class, given the digest of each image."""
+        pooled = self.refiner.inputs(cls, images) if images else {}
+        return [
+            Item(
+                item_id,
+                cls,
+                {"image and coarse mask": digest, **pooled},
+                of_group=frozenset({SET_OF_IMAGES}),
+                retouchable=True,
+            )
+            for item_id, digest in images.items()
+        ]
 
     def _files(self, item_id: str) -> dict[str, Path]:
         return {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from aligndiff_cli.datasets.folds import coco_novel, pascal_novel
 from aligndiff_cli.datasets.fss import prepare_fss
 from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, write_fold
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError
@@ -64,7 +68,7 @@ class Prepared:
 
 
 def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False) -> Prepared:
-    """Write the data set's folders, unless they are there: ``run.yaml`` is written last.
+    """Write the data set's folders, unless they are there; an interrupted run is made again whole.
 
     Raises:
         UsageError: an unknown data set, fold or split, or no root.
@@ -89,11 +93,38 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
                     o.out,
                     "Pass --force to make everything again, or another folder with --out",
                 )
-        return Prepared(describe(o), kept=True, problems=read_failures(o.out))
-    warnings, problems = make(o, progress)
-    write_failures(o.out, problems)
-    write_run(o.out, run)
+        if not (o.out / layout.UNFINISHED).exists():
+            return Prepared(describe(o), kept=True, problems=read_failures(o.out))
+    with _at_work(o.out, run):
+        warnings, problems = make(o, progress)
+        write_failures(o.out, problems)
     return Prepared(describe(o), warnings=warnings, problems=problems)
+
+
+@contextmanager
+def _at_work(folder: Path, run: RunFile) -> Iterator[None]:
+    """Claim the folder and say there that this run is at work; one that is refused before it wrote leaves no trace.
+
+    Raises:
+        FolderError: another run is at work there.
+    """
+    unfinished, existed = folder / layout.UNFINISHED, folder.exists()
+    with Claim(folder) as claim:
+        if not claim.alone():
+            raise claim.refusal()
+        write_text(unfinished, "")
+        write_run(folder, run)
+        try:
+            yield
+        except AligndiffError:
+            own = [folder / name for name in (layout.RUN, layout.UNFINISHED, layout.LOCK)]
+            if set(folder.iterdir()) <= set(own):
+                for path in own:
+                    path.unlink(missing_ok=True)
+                if not existed:
+                    folder.rmdir()
+            raise
+        unfinished.unlink()
 
 
 Found = tuple[Sequence[str], Sequence[AligndiffError]]

@@ -26,6 +26,8 @@ from aligndiff_cli.stages.common import SEGMENTER_NOTE, SegmenterChoice
 
 Advance = Callable[..., None]
 Results = Iterator[tuple[int, Refined]]
+SET_OF_IMAGES = "set of images of its class"
+"""Name of the input of a mask that tells which other images it depends on."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class ConsensusRefiner:
             f"{p.cls}/{p.stem}": joint_digest({"image": file_digest(p.image), "mask": file_digest(p.mask)})
             for p in self._real[cls]
         }
-        return {"set of images of its class": joint_digest(images), "set of support pairs": joint_digest(real)}
+        return {SET_OF_IMAGES: joint_digest(images), "set of support pairs": joint_digest(real)}
 
     def preparation(self) -> int:
         return 0
@@ -281,7 +283,7 @@ class NoiseRefiner(PerImage):
 
     def inputs(self, cls: str, images: Mapping[str, str]) -> dict[str, str]:
         """Every image is judged by the others."""
-        return {"set of images of its class": joint_digest(images)}
+        return {SET_OF_IMAGES: joint_digest(images)}
 
     def units(self, images: int) -> int:
         """Training steps, and images."""

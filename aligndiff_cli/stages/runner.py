@@ -9,6 +9,7 @@ in the batch.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite
-from aligndiff_cli.disk.run_file import RunFile, read_run, write_run
+from aligndiff_cli.disk.run_file import RunFile, own_run, read_run, write_run
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError
 from aligndiff_cli.stages.sharing import (
     enter,
@@ -31,6 +32,8 @@ from aligndiff_cli.stages.sharing import (
 )
 from aligndiff_cli.stages.team import Progress, Team
 from aligndiff_cli.stages.work import Item, Made, Plan, Prepares, Stage, Summary
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Item", "Made", "Outcome", "Plan", "Stage", "Summary", "check_same_run", "options_dict", "run_stage"]
 
@@ -114,13 +117,23 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
 
 def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
     """What is left to do of this process's share; for a leader, of the whole plan."""
-    records = read_records(folder)
-    return [
+    records = read_records(folder, own=True)
+    pending = [
         Pending(index, group, missing)
         for index, group in enumerate(plan.groups)
         if (team.launched and team.leads) or team.share.has(index)
         if (missing := [item for item in group if not is_done(folder, item, records)])
     ]
+    again = [
+        item
+        for part in pending
+        for item in part.missing
+        if item.id in records and changed_inputs(item, records[item.id])
+    ]
+    if again:
+        classes = ", ".join(sorted({item.cls for item in again}))
+        log.info("%d done items are made again, since others of their class have come or gone: %s", len(again), classes)
+    return pending
 
 
 def prepare(stage: Stage, groups: Sequence[Sequence[Item]], team: Team, shown: Progress) -> None:
@@ -186,18 +199,16 @@ def to_record(folder: Path, made: Made) -> Record:
 
 
 def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
-    """Refuse to mix work made with different options in one folder.
+    """Refuse to mix work made with different options in one folder, and, forced or not, with anything else's.
 
     Raises:
-        FolderError: another command, seed, option or model made what is there; the message names the first difference.
+        FolderError: another command or nobody known made what is there (see ``own_run``); or, unless it is forced, it
+            was made with another seed, option or model, and the message names the first difference.
     """
-    before = None if force else read_run(folder)
-    if before is None:
+    before = own_run(folder, run.command)
+    if before is None or force:
         return
-    pairs: list[tuple[str, Any, Any]] = [
-        ("command", before.command, run.command),
-        ("seed", before.seed, run.seed),
-    ]
+    pairs: list[tuple[str, Any, Any]] = [("seed", before.seed, run.seed)]
     names = [*run.options, *(name for name in before.options if name not in run.options)]
     pairs += [(name, before.options.get(name), run.options.get(name)) for name in names]
     pairs += [
@@ -220,27 +231,36 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
     """Whether the item's record is there and still true. A missing output only means: make it again.
 
     Raises:
-        FolderError: an input or an output has changed since the record was written.
+        FolderError: an input or an output has changed since the record was written, and the item does not allow for it.
     """
     record = records.get(item.id)
     if record is None:
         return False
-    if dict(record.inputs) != dict(item.inputs):
-        names = sorted(set(record.inputs.items()) ^ set(item.inputs.items()))
+    changed = changed_inputs(item, record)
+    if other := sorted(changed - item.of_group):
         raise FolderError(
-            f"{item.id} was made from another {names[0][0]}", folder, "Pass --force to make everything again"
+            f"{item.id} was made from another {other[0]}", folder, "Pass --force to make everything again"
         )
+    retouched = False
     for name, digest in record.outputs.items():
         path = contained(folder, name)
         if not path.exists():
             return False
         if file_digest(path) != digest:
-            raise FolderError(
-                "was changed after it was made",
-                path,
-                "Keep it by using the folder as it is, or delete it or pass --force to make it again",
-            )
-    return True
+            if not item.retouchable:
+                raise FolderError(
+                    "was changed after it was made",
+                    path,
+                    "Keep it by using the folder as it is, or delete it or pass --force to make it again",
+                )
+            log.info("%s was changed after it was made: it is kept as it is; delete it to have it made again", path)
+            retouched = True
+    return retouched or not changed
+
+
+def changed_inputs(item: Item, record: Record) -> set[str]:
+    """Names of the inputs that are not those of the record."""
+    return {name for name, _ in set(record.inputs.items()) ^ set(item.inputs.items())}
 
 
 def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:

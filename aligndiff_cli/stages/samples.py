@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.claim import tell_if_in_use
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.images import ImageArray, MaskArray, read_image, read_mask
 from aligndiff_cli.disk.manifest import Record, contained, read_records
 from aligndiff_cli.disk.run_file import input_folder, require_run
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.evaluation.support_sets import INVERTED, TEXT
 
 __all__ = ["INVERTED", "TEXT", "Sample", "read_samples"]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthetic image with the record of its mask.
+    """A synthetic image with its mask.
 
     Attributes:
         id: e.g. ``"dog/text-0003"``.
         cls: class name.
         kind: "inverted" or "text".
         image, coarse, mask: files; the mask is the refined one.
-        measured: what `aligndiff mask` measured.
+        digests: of the image and of the mask, by these names.
+        area: foreground's share of the mask as it is now, in [0, 1].
     """
 
     id: str
@@ -34,28 +40,77 @@ class Sample:
     image: Path
     coarse: Path
     mask: Path
-    measured: dict[str, Any]
+    digests: Mapping[str, str]
+    area: float
+
+    def load(self) -> tuple[ImageArray, MaskArray]:
+        """The image, uint8 (H, W, 3), and its mask, bool (H, W), which may be empty.
+
+        Raises:
+            InputError: a file cannot be read, or the sizes differ.
+        """
+        image, mask = read_image(self.image), read_mask(self.mask)
+        if image.shape[:2] != mask.shape:
+            raise InputError(
+                f"expected a mask of {image.shape[1]} x {image.shape[0]} (width x height), the size of its image, "
+                f"got {mask.shape[1]} x {mask.shape[0]}",
+                self.mask,
+                "Scale it to its image, or delete it and run `aligndiff mask` again",
+            )
+        return image, mask
 
 
-def read_samples(masks: Path) -> list[Sample]:
+def read_samples(masks: Path, problems: list[InputError]) -> list[Sample]:
     """All samples of a masks folder, with the images it refers to, sorted by id.
+
+    What is on the disk counts: a mask that was changed by hand since is measured anew, and said so in the log. What
+    cannot be used is left out, and added to ``problems``; empty masks are not.
 
     Raises:
         FolderError: not a masks folder, an empty one, or its images are gone.
     """
     run = require_run(masks, "mask", "the masks folder")
+    tell_if_in_use(masks)
     synth = input_folder(masks, run, "images")
     generated = read_records(synth)
-    samples = list(_joined(masks, synth, read_records(masks), generated))
-    if not samples:
+    refined = [record for record in read_records(masks).values() if record.id in generated]
+    if not refined:
         raise FolderError("holds no masks", masks, "Run `aligndiff mask` to its end first")
-    return sorted(samples, key=lambda sample: sample.id)
+    samples, bad = [], []
+    for record in sorted(refined, key=lambda record: record.id):
+        try:
+            samples.append(_sample(masks, synth, record, generated[record.id]))
+        except InputError as error:
+            bad.append(error)
+    if not samples:
+        raise FolderError(f"not one of its masks can be used: {first_few(bad)}", masks)
+    problems += bad
+    return samples
 
 
-def _joined(masks: Path, synth: Path, refined: dict[str, Record], generated: dict[str, Record]) -> Iterator[Sample]:
-    for item_id, record in refined.items():
-        if item_id in generated:
-            image, coarse = (contained(synth, f"{kind}/{item_id}.png") for kind in (layout.IMAGES, layout.COARSE))
-            mask = contained(masks, f"{layout.MASKS}/{item_id}.png")
-            kind = generated[item_id].parameters["kind"]
-            yield Sample(item_id, record.cls, kind, image, coarse, mask, dict(record.measured))
+def _sample(masks: Path, synth: Path, refined: Record, generated: Record) -> Sample:
+    """A sample as it is now (InputError if it cannot be used)."""
+    image, coarse = (f"{kind}/{refined.id}.png" for kind in (layout.IMAGES, layout.COARSE))
+    mask = f"{layout.MASKS}/{refined.id}.png"
+    paths = {"image": contained(synth, image), "mask": contained(masks, mask)}
+    digests = {name: file_digest(path) for name, path in paths.items()}
+    recorded = {"image": generated.outputs.get(image), "mask": refined.outputs.get(mask)}
+    area = float(refined.measured["area"])
+    sample = Sample(
+        refined.id,
+        refined.cls,
+        generated.parameters["kind"],
+        paths["image"],
+        contained(synth, coarse),
+        paths["mask"],
+        digests,
+        area,
+    )
+    if digests == recorded:
+        return sample  # as it was written, so it need not be read to know that it can be
+    area = float(sample.load()[1].mean())
+    if digests["mask"] != recorded["mask"] and area:
+        log.info("%s was changed by hand: it is used as it is now, and measured anew", sample.mask)
+    elif digests["mask"] != recorded["mask"]:
+        log.info("%s was changed by hand: it is empty now, and left out", sample.mask)
+    return replace(sample, area=area)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.atomic import write_error
 from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.manifest import (
     ManifestWriter,
     Record,
     contained,
     is_being_written,
+    manifests,
     read_records,
     rewrite,
 )
@@ -45,15 +47,18 @@ def put_in_order(folder: Path, share: Share, force: bool) -> None:
 
     A forced run drops all records, so that it resumes, if it is itself interrupted, as what it is: partly made.
     """
-    manifests = {path.name: path for path in folder.glob(layout.MANIFEST_GLOB)}
-    if force:
-        for path in manifests.values():
-            path.unlink()
-    elif manifests.keys() - {layout.MANIFEST}:
-        rewrite(folder, read_records(folder).values())
-    for path in folder.glob(layout.FAILURES_GLOB) if share.name else ():
-        if _count(path) != share.count:
-            path.unlink()
+    found = manifests(folder)
+    try:
+        if force:
+            for path in found:
+                path.unlink()
+        elif any(path.name != layout.MANIFEST for path in found):
+            rewrite(folder, read_records(folder, own=True).values())
+        for path in layout.with_workers(folder, layout.FAILURES) if share.name else ():
+            if _count(path) != share.count:
+                path.unlink()
+    except OSError as error:
+        raise write_error(error, folder) from error
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def worker_manifest(folder: Path, share: Share) -> Iterator[ManifestWriter]:
         FolderError: another process does the same share, or shares of another number of workers.
     """
     with ManifestWriter(folder, layout.of_worker(layout.MANIFEST, share.name)) as manifest:
-        for path in folder.glob(layout.MANIFEST_GLOB):
+        for path in manifests(folder):
             if share.name and _count(path) not in (None, share.count) and is_being_written(path):
                 raise FolderError(
                     f"a worker of another number of workers is writing to {path.name}, and they would do work twice",
@@ -85,7 +90,7 @@ def present_records(folder: Path, plan: Plan) -> dict[str, Record]:
     planned = {item.id for group in plan.groups for item in group}
     return {
         item_id: record
-        for item_id, record in read_records(folder).items()
+        for item_id, record in read_records(folder, own=True).items()
         if item_id not in planned or all(contained(folder, name).exists() for name in record.outputs)
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.failures import read_failures
-from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.manifest import Record, contained, manifests, read_records
 from aligndiff_cli.disk.run_file import RunFile, read_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.stages.places import FOLD, RUN
@@ -73,7 +73,9 @@ def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
 
 def unfinished(folder: Path) -> list[str]:
     """What is to be said of workers whose parts are not yet brought together."""
-    names = [path.name.split(".")[1] for path in sorted(folder.glob(layout.WORKER_MANIFESTS))]
+    if (folder / layout.UNFINISHED).exists():
+        return ["interrupted: run it again"]
+    names = [path.name.split(".")[1] for path in manifests(folder) if path.name != layout.MANIFEST]
     if not names:
         return []
     return [f"shared by workers ({', '.join(names)}), not brought together: run the stage again, without --shard"]

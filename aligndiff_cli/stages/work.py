@@ -21,12 +21,18 @@ class Item:
         cls: class name, or "".
         inputs: name -> digest of everything the item is made from.
         parameters: what was decided in planning and is worth a line in the record.
+        of_group: names of the inputs that tell what else is in its group. Where these alone have changed, others have
+            come or gone, and the item is made again.
+        retouchable: outputs changed by hand are kept as they are, and the item counts as done; otherwise they are an
+            error.
     """
 
     id: str
     cls: str
     inputs: Mapping[str, str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    of_group: Set[str] = frozenset()
+    retouchable: bool = False
 
 
 @dataclass(frozen=True)

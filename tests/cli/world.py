@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk import voc
-from aligndiff_cli.disk.images import write_jpeg, write_png
-from aligndiff_cli.disk.manifest import ManifestWriter, Record
-from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.images import read_soft, write_jpeg, write_png
+from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, write_run
 
 CLASSES = ("dog", "chess_queen", "bus")
 NOVEL = ("chess_queen", "dog")
@@ -71,9 +72,24 @@ def draw_synth(folder: Path, model: Path) -> Path:
                 image, mask = shape(rng, 32, 48, number)
                 inside = 0.6 if item < COUNT - 1 else 0.0
                 soft = np.where(mask, inside, inside and 0.4).astype(np.float32)
-                write_png(folder / "images" / cls / f"text-{item}.png", image)
-                write_png(folder / "coarse" / cls / f"text-{item}.png", soft)
-                manifest.commit(Record(f"{cls}/text-{item}", cls, {}, {}, {"kind": "text"}))
+                files = [f"{kind}/{cls}/text-{item}.png" for kind in ("images", "coarse")]
+                write_png(folder / files[0], image)
+                write_png(folder / files[1], soft)
+                outputs = {name: file_digest(folder / name) for name in files}
+                manifest.commit(Record(f"{cls}/text-{item}", cls, {}, outputs, {"kind": "text"}))
+    return folder
+
+
+def draw_masks(folder: Path, synth: Path) -> Path:
+    """The masks folder of a synth folder: each image's coarse map, cut; so the last mask of each class is empty."""
+    write_run(folder, RunFile("mask", {"attention_threshold": 0.5}, 0, {"images": relative_to_folder(synth, folder)}))
+    with ManifestWriter(folder) as manifest:
+        for item_id, record in read_records(synth).items():
+            mask = read_soft(synth / "coarse" / f"{item_id}.png") >= 0.5
+            name = f"masks/{item_id}.png"
+            write_png(folder / name, mask.astype(np.uint8) * 255)
+            measured = {"area": round(float(mask.mean()), 5), "consensus_iou": 1.0, "accepted": True, "round": 1}
+            manifest.commit(Record(item_id, record.cls, {}, {name: file_digest(folder / name)}, measured=measured))
     return folder
 
 

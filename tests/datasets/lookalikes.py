@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from aligndiff_cli.datasets.folds import COCO_CLASSES, COCO_IDS
 from aligndiff_cli.disk.images import write_jpeg, write_png
@@ -147,12 +148,38 @@ def _write_part(root: Path, part: str, year: int, scenes: list[list[tuple[int, B
 
 
 def build_fss(root: Path, classes: tuple[str, ...], pairs: int = 10) -> Path:
-    """ROOT/<class>/<1 to 10>.jpg and .png, masks as grey RGB pictures with a smoothed pixel at each corner."""
+    """ROOT/<class>/<1 to 10>.jpg and .png, masks as tinted_mask draws them; every third has an even alpha channel."""
     for at, name in enumerate(classes):
         for number in range(1, pairs + 1):
             image, labels = draw([(at + 1, BIG)], 100 * at + number)
-            mask = (labels > 0).astype(np.uint8) * 255
-            mask[BIG[0], BIG[1]], mask[BIG[2], BIG[3]] = 200, 3
+            rgb = tinted_mask(labels > 0, 100 * at + number)
             write_jpeg(root / name / f"{number}.jpg", image)
-            write_png(root / name / f"{number}.png", np.repeat(mask[..., None], 3, axis=2))
+            if number % 3:
+                write_png(root / name / f"{number}.png", rgb)
+            else:
+                rgba = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+                Image.fromarray(rgba).save(root / name / f"{number}.png")
     return root
+
+
+def tinted_mask(mask: np.ndarray, seed: int) -> np.ndarray:
+    """A mask as FSS-1000's are: RGB, white on black, softened along its border, channels a few levels apart there.
+
+    Args:
+        mask: bool (H, W); its border lies two pixels or more within the picture.
+
+    Returns:
+        uint8 (H, W, 3). Luminance is above half of white exactly where ``mask`` is true; no border pixel is grey.
+    """
+    inner = mask.copy()
+    outer = mask.copy()
+    for axis in (0, 1):
+        for step in (1, -1):
+            inner &= np.roll(mask, step, axis)
+            outer |= np.roll(mask, step, axis)
+    rng = np.random.default_rng(seed)
+    levels = np.where(mask, 255, 0)
+    levels = np.where(mask & ~inner, rng.integers(140, 245, mask.shape), levels)
+    levels = np.where(outer & ~mask, rng.integers(10, 116, mask.shape), levels)
+    tint = np.where((outer & ~inner)[..., None], rng.integers([1, -4, -9], [10, 0, -4], (*mask.shape, 3)), 0)
+    return (levels[..., None] + tint).clip(0, 255).astype(np.uint8)

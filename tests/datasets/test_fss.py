@@ -46,7 +46,7 @@ def test_ten_pairs_are_shared_out(root: Path, published: None, tmp_path: Path, a
     assert not scan_support(tmp_path / "query").problems
     image, mask = load_pair(scan_support(tmp_path / "support").pairs[0])
     assert image.shape == (48, 72, 3)
-    # cut at half: the pixel of 200 belongs to it, the one of 3 does not
+    # cut at half: of its soft edge the brighter pixels belong to it
     expected = np.zeros((48, 72), bool)
     expected[BIG[0] : BIG[2], BIG[1] : BIG[3]] = True
     np.testing.assert_array_equal(mask, expected)
@@ -113,3 +113,34 @@ def test_pairs_that_are_missing_or_bad_are_named(published: None, tmp_path: Path
     assert result.warnings == ["expected 10 pairs of pidan, found 9"]
     (problem,) = result.problems
     assert "the mask is empty" in str(problem)
+
+
+def test_the_support_pair_is_drawn_among_those_that_can_be_used(published: None, tmp_path: Path) -> None:
+    root = build_fss(tmp_path / "root", NAMES)
+    prepare_fss(root, tmp_path / "before", "test", 1, 0, partial=False)
+    (drawn,) = stems(tmp_path / "before" / "support")["pidan"]
+    write_png(root / "pidan" / f"{drawn}.png", np.full((48, 71), 255, np.uint8))
+    result = prepare_fss(root, tmp_path / "after", "test", 1, 0, partial=False)
+    (problem,) = result.problems
+    assert f"{drawn}.png: expected a mask of the size of '{drawn}.jpg'" in str(problem)
+    support, query = stems(tmp_path / "after" / "support"), stems(tmp_path / "after" / "query")
+    assert sorted(support) == sorted(query) == sorted(NAMES)
+    assert len(support["pidan"]) == 1
+    assert support["pidan"] | query["pidan"] == {str(number) for number in range(1, 11)} - {drawn}
+
+
+def test_a_class_with_too_few_usable_pairs_is_named_and_left_out(published: None, tmp_path: Path) -> None:
+    root = build_fss(tmp_path / "root", NAMES)
+    for number in range(1, 9):
+        write_png(root / "pidan" / f"{number}.png", np.zeros((48, 72), np.uint8))
+    result = prepare_fss(root, tmp_path / "out", "test", 2, 0, partial=False)
+    assert "'pidan' has 2 pairs: 2 for support leave none to segment" in str(result.problems[-1])
+    assert sorted(stems(tmp_path / "out" / "support")) == ["abe's_flyingfish", "chess_queen"]
+    assert (tmp_path / "out" / "ood.txt").read_text() == "chess_queen\n"
+
+
+def test_the_unpacked_folder_is_a_support_folder_as_it_is(root: Path) -> None:
+    """FSS-1000's own masks, with tinted soft edges, need no preparation to be read."""
+    for pair in scan_support(root).pairs:
+        _, mask = load_pair(pair)
+        assert int(mask.sum()) == (BIG[2] - BIG[0]) * (BIG[3] - BIG[1])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from aligndiff_cli.disk.bank import Embedding, read_embedding, write_embedding
+from aligndiff_cli.disk.bank import Embedding, prompt_tokens, read_embedding, write_embedding
 from aligndiff_cli.errors import InputError
 
 HEADER = {"class": "chess queen", "template": "a photo of a {v*} {class}", "insertion": "input", "model": "ff"}
@@ -80,3 +81,35 @@ def test_damage_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(InputError, match="cannot be read as an embedding"):
         read_embedding(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("item_id", "token"),
+    [
+        ("dog/01", "<dog/01>"),
+        ("Mug/IMG_1", "<mug/img_1>"),
+        ("hot  dog/a\u00a0b", "<hot dog/a b>"),
+        ("CRÈME/À", "<crème/à>"),
+        ("cre\u0300me/\ufb01n", "<crème/fin>"),  # composed, and the ligature undone
+        ("\u212a/1", "<k/1>"),  # the Kelvin sign
+        ("\u0130/1", "<i\u0307/1>"),
+        ("straße/ß", "<straße/ß>"),
+    ],
+)
+def test_tokens_are_in_the_form_that_tokenizers_leave_them_in(item_id: str, token: str) -> None:
+    assert prompt_tokens([item_id]) == {item_id: token}
+    assert prompt_tokens([token[1:-1]]) == {token[1:-1]: token}
+
+
+def test_two_embeddings_never_share_a_token() -> None:
+    ids = ["MUG/1", "Mug/1", "mug/1", "cup/1"]
+    tokens = prompt_tokens(ids)
+    assert len(set(tokens.values())) == 4
+    assert tokens["mug/1"] == "<mug/1>"
+    assert tokens["cup/1"] == "<cup/1>"
+    assert re.fullmatch("<mug/1-[0-9a-f]{8}>", tokens["Mug/1"])
+    assert prompt_tokens(reversed(ids)) == tokens
+    # nor does one that comes later
+    there = {"<mug/1>": "Mug/1"}
+    assert prompt_tokens(["Mug/1"], there) == {"Mug/1": "<mug/1>"}
+    assert prompt_tokens(["mug/1"], there)["mug/1"].startswith("<mug/1-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,14 @@ from aligndiff_cli.disk.images import (
     read_image,
     read_mask,
     read_soft,
+    turned_alike,
     turned_by_exif,
     write_jpeg,
     write_png,
 )
 from aligndiff_cli.errors import FolderError, InputError
 from tests import nasty
+from tests.datasets.lookalikes import tinted_mask
 
 IMAGE, MASK = nasty.image_and_mask()
 
@@ -117,6 +120,8 @@ Damage = Callable[[Path], Path]
         ("a.png", lambda p: nasty.save(p, IMAGE, "GIF"), "expected PNG, JPEG"),
         ("a.png", nasty.bomb, "too large to open"),
         ("a.png", lambda p: nasty.bomb(p, 11_000), "expected at most 100 megapixels, got 11000 x 11000"),
+        ("pipe.png", nasty.pipe, "is no file, but a pipe"),
+        ("device.png", lambda p: p.symlink_to("/dev/zero") or p, "is no file, but a device"),
         ("gone.png", lambda p: p, "No such file"),
         ("folder.png", lambda p: p.mkdir() or p, "Is a directory"),
     ],
@@ -181,6 +186,94 @@ def test_every_kind_of_mask_reads_alike(tmp_path: Path, write: Damage) -> None:
     mask = read_mask(write(tmp_path / "m.png"))
     assert np.array_equal(mask, SMALL)
     assert mask.dtype == np.bool_
+
+
+TINTED = tinted_mask(np.pad(np.ones((60, 90), bool), 20), 3)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda p: nasty.save(p, TINTED),
+        lambda p: nasty.rgba(p, TINTED, np.full(TINTED.shape[:2], 255, np.uint8)),
+        lambda p: Image.fromarray(TINTED).save(p.with_suffix(".jpg"), quality=90) or p.with_suffix(".jpg"),
+        lambda p: Image.fromarray(TINTED).quantize(250).save(p) or p,
+    ],
+    ids=["RGB", "RGBA", "JPEG", "palette"],
+)
+def test_soft_edges_whose_channels_differ(tmp_path: Path, write: Damage) -> None:
+    """FSS-1000's masks: hundreds of colours, none of them strong, nearly all pixels almost black or white."""
+    expected = np.pad(np.ones((60, 90), bool), 20)
+    assert np.array_equal(read_mask(write(tmp_path / "m.png")), expected)
+
+
+def test_a_tint_does_not_change_what_grey_means(tmp_path: Path) -> None:
+    """Labels 0, 1 and 2 with a channel a level apart stay labels."""
+    labels = EIGHT[..., None] * np.array([1, 2, 2], np.uint8)
+    assert np.array_equal(read_mask(nasty.save(tmp_path / "m.png", labels)), SMALL)
+
+
+@pytest.mark.parametrize(("suffix", "message"), [(".png", r"picture of \d+ colours"), (".jpg", "lossy")])
+@pytest.mark.parametrize("share", [0.12, 0.4], ids=["on white", "on black"])
+def test_a_photograph_on_an_even_ground_is_no_soft_mask(
+    tmp_path: Path, suffix: str, message: str, share: float
+) -> None:
+    """A shop's picture of a thing on white, and a lit thing at night: much is white or black, but not enough."""
+    photo = np.full((60, 90, 3), 255 if share < 0.3 else 0, np.uint8)
+    side = int(60 * 90 * share / 60)
+    photo[:, :side] = np.random.default_rng(0).integers(40, 100, (60, side, 3))
+    photo[0, 0], photo[0, 1] = 0, 255
+    with pytest.raises(InputError, match=message):
+        read_mask(nasty.save(tmp_path / f"m{suffix}", photo))
+
+
+def test_specks_on_a_white_mask_are_no_labels(tmp_path: Path) -> None:
+    """255 is VOC's ignore beside labels, but beside one stray pixel of 3 it is the object."""
+    levels = MASK.astype(np.uint8) * 255
+    levels[0, 0] = 3
+    assert np.array_equal(read_mask(nasty.save(tmp_path / "m.png", levels)), MASK)
+
+
+def test_background_that_is_not_black_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a background of 0, got 16 and 255 only"):
+        read_mask(nasty.save(tmp_path / "m.png", np.where(MASK, 255, 16).astype(np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        (np.array([[7, 26001, 26002]], np.uint16), "highest value is 26002, and foreground begins at 32768 of 65535"),
+        (np.arange(101, dtype=np.uint8)[None], "highest value is 100, and foreground begins at 128 of 255"),
+        (np.arange(101, dtype=np.uint16)[None], "highest value is 100, and foreground begins at 128 of 255"),
+    ],
+)
+def test_a_mask_that_does_not_reach_the_cut_says_where_it_is(tmp_path: Path, levels: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_mask(nasty.save(tmp_path / "m.png", np.repeat(levels, 3, axis=0)))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda p: nasty.save(p, EIGHT + np.eye(5, 9, dtype=np.uint8)), "holds 2 labels (1, 2), which are read as one"),
+        (lambda p: nasty.palette_mask(p, VOC + np.eye(5, 9, dtype=np.uint8) * EIGHT), "holds 2 labels (15, 16)"),
+        (
+            lambda p: nasty.save(p, np.dstack([EIGHT * 200, EIGHT * 90, np.eye(5, 9, dtype=np.uint8) * EIGHT * 255])),
+            "holds 2 colours (#c85a00, #c85aff)",
+        ),
+        (lambda p: nasty.save(p, VOC), ""),
+        (lambda p: nasty.save(p, SOFT), ""),
+        (lambda p: nasty.palette_mask(p, VOC), ""),
+        (lambda p: nasty.save(p, EIGHT[..., None] * np.array([0, 200, 90], np.uint8)), ""),
+    ],
+)
+def test_labels_that_are_merged_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, write: Damage, message: str
+) -> None:
+    caplog.set_level(logging.INFO, "aligndiff_cli")
+    assert np.array_equal(read_mask(write(tmp_path / "m.png")) & SMALL, SMALL)
+    assert len(caplog.messages) == bool(message)
+    assert not message or message in caplog.messages[0]
 
 
 def test_voc_ignore_colour_is_background(tmp_path: Path) -> None:
@@ -280,10 +373,48 @@ def test_pairs_that_do_not_fit(mask: np.ndarray, message: str) -> None:
     assert caught.value.remedy
 
 
-def test_unturned_mask_of_a_turned_photograph_is_explained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("drawn", [MASK, MASK.astype(np.uint8) * 7], ids=["mask", "labels"])
+def test_what_is_drawn_on_unturned_pixels_is_turned_with_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, drawn: np.ndarray, orientation: int
+) -> None:
+    caplog.set_level(logging.INFO, "aligndiff_cli")
+    stored = {
+        5: IMAGE.swapaxes(0, 1), 6: np.rot90(IMAGE), 7: np.rot90(IMAGE, 2).swapaxes(0, 1), 8: np.rot90(IMAGE, 3)
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image, IMAGE)
+    # the stored pixels of the object are those of its mask
+    unturned = np.where((stored == (230, 30, 20)).all(axis=2), drawn.max(), 0).astype(drawn.dtype)
+    paths = tmp_path / "a.png", tmp_path / "m.png"
+    turned = turned_alike(unturned, image.shape[:2], *paths)
+    assert turned.dtype == drawn.dtype
+    assert np.array_equal(turned, drawn)
+    assert f"{paths[1]} is drawn on the unturned pixels of a.png" in caplog.text
+    assert turned_alike(drawn, image.shape[:2], *paths) is drawn
+
+
+def test_what_fits_neither_way_is_not_turned(tmp_path: Path) -> None:
     path = nasty.exif_turned(tmp_path / "a.jpg", IMAGE, 6)
-    with pytest.raises(InputError, match=r"'a\.jpg' is shown turned by its EXIF orientation"):
-        check_pair(read_image(path), np.rot90(MASK), path, nasty.save(tmp_path / "a.png", np.rot90(MASK)))
+    small = MASK[:-2]
+    assert turned_alike(small, IMAGE.shape[:2], path, tmp_path / "m.png") is small
+    upright = nasty.save(tmp_path / "b.png", IMAGE)
+    assert turned_alike(MASK.T, IMAGE.shape[:2], upright, tmp_path / "m.png").shape == MASK.T.shape
+
+
+def test_a_mask_turned_by_a_tag_of_its_own_is_explained(tmp_path: Path) -> None:
+    path = nasty.save(tmp_path / "a.png", IMAGE)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(MASK).save(tmp_path / "m.png", exif=exif)
+    mask = read_mask(tmp_path / "m.png")
+    with pytest.raises(
+        InputError, match=r"'m\.png' is shown turned by an EXIF orientation that its photograph has not"
+    ):
+        check_pair(IMAGE, mask, path, tmp_path / "m.png")
 
 
 @pytest.mark.parametrize("array", [IMAGE, IMAGE[:, :, 0], MASK])

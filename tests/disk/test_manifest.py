@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aligndiff_cli.disk import manifest as _manifest
-from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite
+from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite, torn_records
+from aligndiff_cli.disk.run_file import RunFile, write_run
 from aligndiff_cli.errors import FolderError
 
 
@@ -59,12 +60,90 @@ def test_rewriting_sorts_by_id(tmp_path: Path) -> None:
         '{"id": "a", "cls": "../..", "inputs": {}, "outputs": {}}\n',
         '{"id": "a", "cls": "", "inputs": {}, "outputs": {"a\\u0000b": "1"}}\n',
         "[" * 100_000 + "\n",
+        '{"id": "a", "cls": "", "inputs": {"a": 1}, "outputs": {}}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": {"a.png": null}}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": {}, "measured": []}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": {"' + "a" * 256 + '.png": "1"}}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": {"\\ud800.png": "1"}}\n',
+        '{"id": "a", "cls": "", "inputs": {}, "outputs": {}, "parameters": {"prompt": "\\ud800"}}\n',
     ],
 )
 def test_a_whole_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "manifest.jsonl").write_text(record("a").to_line() + line)
     with pytest.raises(FolderError, match="line 2 is not a record"):
         read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "own", "parameters", "measured", "message"),
+    [
+        ("mask", False, {}, {}, "measured.area is missing"),
+        ("mask", False, {}, {"area": "large"}, "measured.area: expected a number from 0 to 1, got 'large'"),
+        ("mask", False, {}, {"area": True}, "measured.area: expected a number from 0 to 1, got True"),
+        ("mask", False, {}, {"area": float("nan")}, "measured.area: expected a number from 0 to 1, got nan"),
+        ("mask", True, {}, {"area": 0.5, "consensus_iou": 0.5, "accepted": 1}, "measured.accepted: expected true or"),
+        ("generate", False, {"kind": "plain"}, {}, """parameters.kind: expected "inverted" or "text", got 'plain'"""),
+        ("generate", True, {"kind": "text"}, {}, "measured.coarse_area is missing"),
+        ("invert", True, {}, {"initial": {"total": 1}}, "measured.initial.foreground is missing"),
+        ("invert", True, {}, {"initial": 1}, "measured.initial.total is missing"),
+        ("compose", True, {"base": "a", "objects": [1]}, {}, "parameters.objects: expected a list of objects"),
+        ("export", True, {}, {}, "measured.dropped is missing"),
+    ],
+)
+def test_a_record_that_lacks_what_its_command_writes_is_named_with_file_record_and_field(
+    tmp_path: Path, command: str, own: bool, parameters: dict, measured: dict, message: str
+) -> None:
+    write_run(tmp_path, RunFile(command, {"format": "coco"}, 0))
+    bad = Record("dog/text-1", "dog", {}, {}, parameters, measured)
+    (tmp_path / "manifest.jsonl").write_text(bad.to_line())
+    with pytest.raises(FolderError) as found:
+        read_records(tmp_path, own=own)
+    assert found.value.what.startswith("line 1 is not a record ('dog/text-1') (" + message)
+    assert found.value.where == tmp_path / "manifest.jsonl"
+
+
+def test_only_the_stage_that_made_a_folder_needs_the_figures_of_its_table(tmp_path: Path) -> None:
+    write_run(tmp_path, RunFile("generate", {}, 0))
+    with ManifestWriter(tmp_path) as manifest:
+        manifest.commit(Record("dog/text-1", "dog", {}, {}, {"kind": "text"}))
+    assert set(read_records(tmp_path)) == {"dog/text-1"}
+
+
+def test_a_manifest_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").mkdir()
+    with pytest.raises(FolderError, match="manifest.jsonl: cannot be read"):
+        read_records(tmp_path)
+
+
+def test_a_copy_that_somebody_made_of_a_manifest_is_neither_read_nor_removed(tmp_path: Path) -> None:
+    with ManifestWriter(tmp_path) as manifest:
+        manifest.commit(record("a", iou=0.5))
+    for name in ("manifest.old.jsonl", "manifest-copy.jsonl", "manifest.1-of-2.old.jsonl"):
+        (tmp_path / name).write_text(record("a", iou=0.25).to_line() + record("b").to_line())
+    assert read_records(tmp_path) == {"a": record("a", iou=0.5)}
+    rewrite(tmp_path, [record("a")])
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "item"),
+    [
+        (Record('dog/te"xt-1', "dög", {}, {}).to_line()[:-9], "'dog/te\"xt-1' counts as not done"),
+        ('{"cls": "dog", "id": "dog/te', "'an item' counts as not done"),
+    ],
+)
+def test_a_torn_last_line_of_another_commands_manifest_is_told(tmp_path: Path, line: str, item: str) -> None:
+    write_run(tmp_path, RunFile("generate", {}, 0))
+    (tmp_path / "manifest.jsonl").write_text(record("a").to_line())
+    assert torn_records(tmp_path) == []
+    (tmp_path / "manifest.1-of-2.jsonl").write_text(line)
+    (told,) = torn_records(tmp_path)
+    assert item in told.what
+    assert told.where == tmp_path / "manifest.1-of-2.jsonl"
+    assert f"Run `aligndiff generate --out {tmp_path}` again" in str(told.remedy)
+    with ManifestWriter(tmp_path) as manifest:
+        manifest.path.open("a").write(line)
+        assert len(torn_records(tmp_path)) == 1  # that manifest is being written to
 
 
 @pytest.mark.parametrize("path", ["../x.png", "masks/../../x.png", "/etc/passwd"])

@@ -55,6 +55,10 @@ def test_pairs_beside_each_other(tmp_path: Path, names: list[str], expected: lis
         (["a.png", "a.PNG", "a_mask.png"], ["'a.PNG' and 'a.png' have the same stem"]),
         (["a.jpg", "a.png", "a_mask.png"], ["has 2 masks: 'a.png' and 'a_mask.png'"]),
         (["a.jpg", "a_mask.jpg"], ["Looked for 'a.png'", "if it is a mask itself, save it as PNG"]),
+        (
+            [unicodedata.normalize(form, f"é.{end}") for form, end in (("NFC", "jpg"), ("NFD", "jpg"), ("NFC", "png"))],
+            ["have the same stem in different Unicode forms"],
+        ),
         (["a.HEIC"], ["format that is not read (.heic)"]),
         (["sub/a.jpg"], ["is a folder within a class folder"]),
         (["notes.txt"], ["holds no pictures"]),

@@ -13,6 +13,7 @@ from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.stages import gfss_data as data
 from aligndiff_cli.stages.samples import Sample
+from tests import nasty
 
 NAMES = ["bus", "chess queen", "cat", "lamp", "dog"]
 ROWS = data.Rows(dict(enumerate(NAMES, 1)), base=(1, 3, 5), novel=(2, 4))
@@ -74,12 +75,16 @@ def test_images_with_a_novel_pixel_are_left_out_of_the_base_stage(tmp_path: Path
 
 
 def test_a_bad_image_is_named_and_the_others_are_read(tmp_path: Path) -> None:
-    folder = base_folder(tmp_path, {stem: np.ones((4, 6), np.uint8) for stem in "abc"})
+    folder = base_folder(tmp_path, {stem: np.ones((4, 6), np.uint8) for stem in "abcde"})
     folder.label_map("b").write_bytes(b"no picture")
     folder.picture("c").unlink()
-    scenes = data.read_scenes(voc.open_voc(tmp_path), ROWS, base_only=True)
+    nasty.cut_short(folder.picture("d"), 0.9)
+    voc.write_label_map(folder.label_map("e"), np.ones((4, 5), np.uint8))
+    folder = voc.open_voc(tmp_path)
+    scenes = data.read_scenes(folder, ROWS, base_only=True)
     assert scenes.stems == ["a"]
-    assert [Path(str(problem.where)).name for problem in scenes.problems] == ["b.png", "c"]
+    assert [Path(str(problem.where)).name for problem in scenes.problems] == ["b.png", "c", "d.jpg", "e.png"]
+    assert data.scenes_digest(folder, folder.stems) != data.scenes_digest(folder, ["a"])
 
 
 def test_no_image_left_is_an_error(tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def made(kind: str, cls: str, number: int, area: float) -> Sample:
         file = Path(cls, f"{kind}{number}.png")
-        return Sample(f"{cls}/{kind}-{number}", cls, kind, file, file, file, {"area": area})
+        return Sample(f"{cls}/{kind}-{number}", cls, kind, file, file, file, {}, area)
 
     found = [
         made(kind, cls, number, 0.0 if number == 6 else 0.2)
@@ -162,7 +167,7 @@ def samples(monkeypatch: pytest.MonkeyPatch) -> None:
         for kind in (data.INVERTED, data.TEXT)
         for number in range(7)
     ]
-    monkeypatch.setattr(data, "read_samples", lambda _: found)
+    monkeypatch.setattr(data, "read_samples", lambda *_: found)
 
 
 @pytest.mark.usefixtures("samples")
@@ -174,18 +179,18 @@ def samples(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_samples_are_half_inverted_and_half_plain(
     conditioning: str, per_class: int | None, counts: tuple[int, int]
 ) -> None:
-    found = data.choose_synthetic(Path(), conditioning, per_class, 0)
+    found = data.choose_synthetic(Path(), conditioning, per_class, 0, [])
     assert list(found) == ["cat", "lamp"]
     for cls, own in found.items():
         assert tuple(sum(s.kind == kind for s in own) for kind in (data.INVERTED, data.TEXT)) == counts
-        assert all(s.cls == cls and s.measured["area"] > 0 for s in own)
+        assert all(s.cls == cls and s.area > 0 for s in own)
         assert len({s.id for s in own}) == len(own)
 
 
 @pytest.mark.usefixtures("samples")
 def test_more_samples_hold_fewer_and_another_seed_draws_others() -> None:
     def ids(per_class: int, seed: int = 0) -> set[str]:
-        return {s.id for own in data.choose_synthetic(Path(), "full", per_class, seed).values() for s in own}
+        return {s.id for own in data.choose_synthetic(Path(), "full", per_class, seed, []).values() for s in own}
 
     for fewer in range(1, 8):
         assert ids(fewer) < ids(fewer + 1)
@@ -240,11 +245,11 @@ def test_label_maps_that_cannot_be_the_shots_own_are_refused(tmp_path: Path) -> 
 
 def test_scenes_composed_onto_another_base_folder_are_refused(tmp_path: Path) -> None:
     labels = {"a": np.full((4, 6), 2, np.uint8)}
-    base_folder(tmp_path / "same", labels, ["bus", "chess_queen"])
-    assert data.open_scenes(tmp_path / "same", ROWS).images[0][1].tolist() == [[4] * 6] * 4
-    base_folder(tmp_path / "other", labels, ["bus", "lamp"])
+    same = base_folder(tmp_path / "same", labels, ["bus", "chess_queen"])
+    assert data.open_scenes(same, ROWS).images[0][1].tolist() == [[4] * 6] * 4
+    other = base_folder(tmp_path / "other", labels, ["bus", "lamp"])
     with pytest.raises(FolderError, match=r"class 2 is 'lamp' here.*same base folder"):
-        data.open_scenes(tmp_path / "other", ROWS)
+        data.open_scenes(other, ROWS)
 
 
 def test_a_novel_class_without_a_usable_pair_is_refused(tmp_path: Path) -> None:
@@ -253,5 +258,9 @@ def test_a_novel_class_without_a_usable_pair_is_refused(tmp_path: Path) -> None:
         mask[:area, :3] = 255
         write_png(tmp_path / cls / "00.png", np.zeros((4, 6, 3), np.uint8))
         write_png(tmp_path / cls / "00_mask.png", mask)
-    with pytest.raises(FolderError, match="no pair of the class 'lamp' can be used"):
+    with pytest.raises(FolderError, match=r"no pair of the class 'lamp' can be used .*the mask is empty"):
+        data.usable_pairs(tmp_path)
+    # nor is a class without even one pair taken for a base class
+    (tmp_path / "lamp" / "00_mask.png").unlink()
+    with pytest.raises(FolderError, match=r"no pair of the class 'lamp' can be used .*00\.png: has no mask"):
         data.usable_pairs(tmp_path)

@@ -10,6 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from aligndiff_cli.cli.main import app
+from aligndiff_cli.stages import prepare
+from aligndiff_cli.stages.status import look
 from tests.datasets.lookalikes import build_coco, build_fss, build_voc
 
 
@@ -36,8 +38,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 OPTIONS = {
-    "pascal-5i": {"fold": 3, "shots": 2, "partial": True},
-    "coco-20i": {"fold": 0, "shots": 1, "partial": True, "year": 2017, "fold_layout": "interleaved"},
+    "pascal-5i": {"fold": 3, "shots": 2, "min_object": 1, "partial": True},
+    "coco-20i": {"fold": 0, "shots": 1, "min_object": 1, "partial": True, "year": 2017, "fold_layout": "interleaved"},
     "fss-1000": {"split": "test", "shots": 2, "partial": True},
 }
 
@@ -79,12 +81,39 @@ def test_a_killed_run_goes_on(dataset: str, roots: dict[str, Path], tmp_path: Pa
     flags = [dataset, "--root", roots[dataset], "--partial", "--fold", OPTIONS[dataset].get("fold", 0)]
     run(*flags, "--out", tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "torn", symlinks=True)
-    (tmp_path / "torn" / "run.yaml").unlink()
+    (tmp_path / "torn" / ".unfinished").touch()
     lost = next(path for path in (tmp_path / "torn" / "query").rglob("*.jpg"))
     lost.unlink()
     assert "Made." in run(*flags, "--out", tmp_path / "torn")
     whole, torn = tree(tmp_path / "whole"), tree(tmp_path / "torn")
     assert {name: content for name, (_, content) in torn.items()} == {n: content for n, (_, content) in whole.items()}
+
+
+def test_a_run_at_work_says_so_and_takes_the_folder(
+    roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["fss-1000", "--root", roots["fss-1000"], "--partial", "--out", tmp_path / "out"]
+
+    def killed(*_: object, **__: object) -> None:
+        (tmp_path / "out" / "support").mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "prepare_fss", killed)
+        run(*flags, code=130)
+    assert look(tmp_path / "out").remarks == ["interrupted: run it again"]
+    assert "was made with split = test, now it is train" in run(*flags, "--split", "train", code=1)
+    assert "Made." in run(*flags)
+    assert look(tmp_path / "out").remarks == []
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_folder_of_the_users_own_is_left_alone(roots: dict[str, Path], tmp_path: Path, force: list[str]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "classes.txt").write_text("mine\n")
+    flags = ["--root", roots["fss-1000"], "--partial", "--out", tmp_path / "out"]
+    assert "holds 'classes.txt' and no run.yaml" in run("fss-1000", *flags, *force, code=1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["classes.txt"]
 
 
 @pytest.mark.parametrize("dataset", OPTIONS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from aligndiff_cli.disk.bank import Embedding, write_embedding
+from aligndiff_cli.disk.bank import Embedding, prompt_tokens, write_embedding
 from aligndiff_cli.errors import InputError, ModelError, UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOptions, invert, load_diffusion, sample
@@ -131,13 +131,14 @@ def test_prompts_of_different_kinds_in_one_batch(model, insertion) -> None:
 
 
 @pytest.mark.parametrize("name", LOADERS)
-@pytest.mark.parametrize("vectors", [1, 2])
-def test_a_bank_file_means_the_same_to_diffusers(model, name, vectors, family_folder, tmp_path) -> None:
+@pytest.mark.parametrize(("item_id", "vectors"), [("dog/01", 1), ("dog/01", 2), ("Mug/IMG_1", 3)])
+def test_a_bank_file_means_the_same_to_diffusers(model, name, item_id, vectors, family_folder, tmp_path) -> None:
     from safetensors.torch import load_file
 
     v = torch.randn(vectors, model.embedding_dim, generator=torch.Generator().manual_seed(0))
     path = tmp_path / "01.safetensors"
-    write_embedding(path, Embedding("<dog/01>", v, {"template": ADJECTIVE}, model.embedding_parts))
+    token = prompt_tokens([item_id])[item_id]
+    write_embedding(path, Embedding(token, v, {"template": ADJECTIVE}, model.embedding_parts))
     pipe = plain_pipeline(family_folder(name))
     if len(model.encoders) == 1:
         pipe.load_textual_inversion(path)
@@ -145,8 +146,8 @@ def test_a_bank_file_means_the_same_to_diffusers(model, name, vectors, family_fo
         second = {"text_encoder": pipe.text_encoder_2, "tokenizer": pipe.tokenizer_2}
         first = {"text_encoder": pipe.text_encoder, "tokenizer": pipe.tokenizer}
         for (_, part), own in zip(sorted(load_file(path).items(), key=by_encoder), (first, second), strict=True):
-            pipe.load_textual_inversion(part, token="<dog/01>", **own)
-    text = "a photo of a <dog/01> chess queen"
+            pipe.load_textual_inversion(part, token=token, **own)
+    text = f"a photo of a {token} chess queen"
     unguided = {} if name.startswith("flux") else {"do_classifier_free_guidance": False}
     outputs = pipe.encode_prompt(
         prompt=text, device=torch.device("cpu"), num_images_per_prompt=1, **unguided, **PLAIN.get(name, {})
