@@ -57,8 +57,18 @@ def command(
     max_objects: Annotated[
         int, typer.Option(callback=flags.at_least(1), help="Objects per scene, from 1 (D.2).", rich_help_panel=METHOD)
     ] = 3,
-    scale_low: Annotated[float, typer.Option(help="Smallest scale (D.2).", rich_help_panel=METHOD)] = 0.1,
-    scale_high: Annotated[float, typer.Option(help="Largest scale (D.2).", rich_help_panel=METHOD)] = 2.0,
+    scale_low: Annotated[
+        float,
+        typer.Option(
+            callback=flags.at_least(0.001, flags.MOST_SCALE), help="Smallest scale (D.2).", rich_help_panel=METHOD
+        ),
+    ] = 0.1,
+    scale_high: Annotated[
+        float,
+        typer.Option(
+            callback=flags.at_least(0.001, flags.MOST_SCALE), help="Largest scale (D.2).", rich_help_panel=METHOD
+        ),
+    ] = 2.0,
     scale_of: Annotated[
         str,
         typer.Option(

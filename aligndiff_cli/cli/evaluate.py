@@ -96,7 +96,7 @@ def command(
     compare_size: Annotated[
         int | None,
         typer.Option(
-            callback=flags.at_least(8),
+            callback=flags.at_least(8, flags.MOST_PIXELS),
             help="Compare masks at this size (HSNet's protocol: its 400 pixels).",
             show_default="full resolution",
             rich_help_panel=FSS,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aligndiff_cli.cli.config import load_config
 from aligndiff_cli.errors import UsageError
 
 FOLDERS = "Inputs and outputs"
@@ -15,42 +16,21 @@ MODEL = "Model and device"
 RUN = "Run"
 
 
-def load_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Take the flags' defaults from a YAML file; flags on the command line win."""
-    if path is None or context.resilient_parsing:
-        return path
-    import yaml  # only now: --help should open at once
-
-    try:
-        values: Any = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise typer.BadParameter(f"{path}: expected 'flag: value' lines, got {type(values).__name__}")
-    names = {_key(parameter): name for parameter in context.command.params if (name := parameter.name)}
-    options = {str(key).lstrip("-").replace("-", "_"): value for key, value in values.items()}
-    unknown = sorted(options.keys() - names.keys())
-    if unknown:
-        known = ", ".join(sorted(f"--{key.replace('_', '-')}" for key in names if key not in ("config", "help")))
-        raise typer.BadParameter(f"{path}: no such flag: {', '.join(unknown)}. This command knows {known}")
-    options = {names[key]: value for key, value in options.items()}
-    context.default_map = {**(context.default_map or {}), **options}
-    return path
+MOST = 1_000_000
+"""Of whatever is counted: a run that is asked for more would not end, and ids have no room for them."""
+MOST_PIXELS = 16_384
+"""Of a side."""
+MOST_SCALE = 100.0
 
 
-def _key(parameter: Any) -> str:
-    """What a flag is called in a configuration file: its long form, which the parameter's own name may differ from."""
-    long = max(parameter.opts, key=len)
-    return str(long).lstrip("-").replace("-", "_")
-
-
-def at_least(low: float) -> Any:
-    """A check that a number is not below ``low``; None passes."""
+def at_least(least: float, most: float = MOST) -> Any:
+    """A check that a number is from ``least`` to ``most``; None passes."""
 
     def check(value: Any) -> Any:
-        if value is not None and value < low:
-            raise typer.BadParameter(f"expected at least {low:g}, got {value}")
-        return value
+        if value is None or least <= value <= most:
+            return value
+        wanted = f"at least {least:g}" if value < least else f"at most {most:,}"
+        raise typer.BadParameter(f"expected {wanted}, got {value}")
 
     return check
 
@@ -58,7 +38,11 @@ def at_least(low: float) -> Any:
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", rich_help_panel=FOLDERS)]
 Seed = Annotated[
     int,
-    typer.Option(help="Run seed; with an item's id it decides everything random about it.", rich_help_panel=RUN),
+    typer.Option(
+        callback=at_least(0, 2**63 - 1),
+        help="Run seed; with an item's id it decides everything random about it.",
+        rich_help_panel=RUN,
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MODEL)]
 Config = Annotated[
@@ -167,7 +151,7 @@ Backbone = Annotated[
 
 
 def _segmenter_size(value: int | None) -> int | None:
-    return value if value == 0 else at_least(32)(value)
+    return value if value == 0 else at_least(32, MOST_PIXELS)(value)
 
 
 SegmenterSize = Annotated[

@@ -89,13 +89,30 @@ def command(
         ),
     ] = None,
     height: Annotated[
-        int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
+        int | None,
+        typer.Option(
+            callback=flags.at_least(8, flags.MOST_PIXELS),
+            help="Pixels.",
+            show_default="the model's own",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Pixels.", show_default="the model's own", rich_help_panel=MODEL)
+        int | None,
+        typer.Option(
+            callback=flags.at_least(8, flags.MOST_PIXELS),
+            help="Pixels.",
+            show_default="the model's own",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     batch: Annotated[
-        int, typer.Option(callback=flags.at_least(1), help="Images sampled at once.", rich_help_panel=MODEL)
+        int,
+        typer.Option(
+            callback=flags.at_least(1),
+            help="Images sampled at once; the last batch is filled up, so that more may be asked for later.",
+            rich_help_panel=MODEL,
+        ),
     ] = 8,
     model: flags.Model = None,
     dtype: flags.DType = None,

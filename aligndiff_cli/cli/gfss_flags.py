@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aligndiff_cli.cli.flags import at_least
+from aligndiff_cli.cli.flags import MOST, MOST_PIXELS, MOST_SCALE, at_least
 from aligndiff_cli.errors import UsageError
 
 SHARED = "Protocols fss and gfss"
@@ -16,8 +16,8 @@ TRAINING = "Protocol gfss: training (defaults are the paper's, or smaller for th
 SUITED = False
 
 
-def _count(help: str, panel: str = GFSS, least: float = 1, default: str | bool = SUITED) -> Any:
-    return typer.Option(callback=at_least(least), help=help, rich_help_panel=panel, show_default=default)
+def _count(help: str, panel: str = GFSS, least: float = 1, default: str | bool = SUITED, most: float = MOST) -> Any:
+    return typer.Option(callback=at_least(least, most), help=help, rich_help_panel=panel, show_default=default)
 
 
 Base = Annotated[
@@ -80,22 +80,27 @@ Folds = Annotated[
         rich_help_panel=SHARED,
     ),
 ]
-Runs = Annotated[int, _count("Runs per fold (paper: 5); fills {run} in the paths.", SHARED, default=True)]
+Runs = Annotated[int, _count("Runs per fold (paper: 5); fills {run} in the paths.", SHARED, default=True, most=1000)]
 ClassesPerStep = Annotated[
     int, _count("Novel classes learnt at a time (PASCAL: 1, COCO: 5); 0 for all at once.", least=0, default=True)
 ]
 Iterations = Annotated[int | None, _count("Iterations per step (paper: 200).", TRAINING, least=0)]
 Batch = Annotated[int | None, _count("Pictures per iteration (paper: 16; PIFS: 10, no more than there are).", TRAINING)]
 Crop = Annotated[
-    int | None, _count("Side of training windows, pixels, also in the base stage (paper: 512).", TRAINING, least=16)
+    int | None,
+    _count("Side of training windows, pixels, also in the base stage (paper: 512).", TRAINING, 16, most=MOST_PIXELS),
 ]
 BackboneRate = Annotated[float | None, _count("Learning rate of the network (GAPS: 0.001).", TRAINING, least=0)]
 ClassifierRate = Annotated[float | None, _count("Learning rate of the classifier (GAPS: 0.01).", TRAINING, least=0)]
 Distillation = Annotated[
     float | None, _count("Weight of distillation (GAPS: 0.1 on PASCAL, 0.5 on COCO; PIFS: 10).", TRAINING, least=0)
 ]
-ScaleLow = Annotated[float | None, _count("Least scale of a pasted object (D.2: 0.1).", TRAINING, least=0.01)]
-ScaleHigh = Annotated[float | None, _count("Greatest scale of a pasted object (D.2: 2).", TRAINING, least=0.01)]
+ScaleLow = Annotated[
+    float | None, _count("Least scale of a pasted object (D.2: 0.1).", TRAINING, 0.01, most=MOST_SCALE)
+]
+ScaleHigh = Annotated[
+    float | None, _count("Greatest scale of a pasted object (D.2: 2).", TRAINING, 0.01, most=MOST_SCALE)
+]
 ScaleOf = Annotated[
     str,
     typer.Option(

@@ -38,7 +38,11 @@ def command(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            "--lr", help="AdamW's rate.", show_default="5e-4, or what the model suggests", rich_help_panel=METHOD
+            "--lr",
+            callback=flags.at_least(0),
+            help="AdamW's rate.",
+            show_default="5e-4, or what the model suggests",
+            rich_help_panel=METHOD,
         ),
     ] = None,
     background_weight: Annotated[

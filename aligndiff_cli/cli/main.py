@@ -9,6 +9,9 @@ import typer
 
 from aligndiff_cli import __version__
 from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
+from aligndiff_cli.cli.checks import CheckedCommand
+from aligndiff_cli.cli.interrupts import leave_at_once
+from aligndiff_cli.cli.streams import drop_output, open_streams
 
 OVERVIEW = """
 Turn a handful of image-mask pairs of a new class into hundreds that train segmentation models.
@@ -27,11 +30,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (prepare, invert, generate, mask, compose, evaluate, export, status):
-    app.command(name=command.NAME)(command.command)
+    app.command(name=command.NAME, cls=CheckedCommand)(command.command)
 
 
 def _version(value: bool) -> None:
@@ -51,10 +53,20 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
+    leave_at_once()
+    open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            leave_at_once()
+            sys.stdout.flush()
     except BrokenPipeError:  # `aligndiff ... | head`
-        sys.stderr.close()
+        drop_output()
+        raise SystemExit(1) from None
+    except OSError as error:
+        drop_output()
+        sys.stderr.write(f"Error standard output: cannot be written to ({error.strerror})\n")
         raise SystemExit(1) from None
 
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from aligndiff_cli.cli import flags
 from aligndiff_cli.cli.flags import FOLDERS, METHOD
+from aligndiff_cli.cli.interrupts import raise_exception
 from aligndiff_cli.cli.session import announced, bar, console, errors_reported, output, show_error
 
 NAME = "prepare"
@@ -68,7 +69,11 @@ def command(
     ] = "interleaved",
     year: Annotated[
         int,
-        typer.Option(help="coco-20i: release 2014 (HSNet, GFS-Seg) or 2017 (GAPS, PIFS).", rich_help_panel=METHOD),
+        typer.Option(
+            callback=flags.at_least(0),
+            help="coco-20i: release 2014 (HSNet, GFS-Seg) or 2017 (GAPS, PIFS).",
+            rich_help_panel=METHOD,
+        ),
     ] = 2017,
     split: Annotated[
         str, typer.Option(help="fss-1000, emoji-fss: train, val or test.", rich_help_panel=METHOD)
@@ -145,6 +150,7 @@ def command(
             partial=partial,
             seed=seed,
         )
+        raise_exception()
         prepared = prepare(options, progress, force=force)
     for warning in () if quiet else prepared.warnings:
         console.print(f"[yellow]Note[/] {escape(warning)}")

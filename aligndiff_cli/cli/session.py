@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from aligndiff_cli.errors import AligndiffError, ModelError
+from aligndiff_cli.cli.interrupts import INTERRUPTED, follows, leave_at_once, raise_exception
+from aligndiff_cli.errors import AligndiffError, FolderError, ModelError, first_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from aligndiff_cli.stages.runner import Outcome, Stage, Summary
 
-INTERRUPTED = 130
 PATIENCE = 5.0
 """Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""
 UNLIMITED = 10_000
 """Columns of a file or a pipe, where a table need not cut its cells."""
 INTERVAL = 15.0
 """Seconds between progress lines where there is no terminal to draw a bar on."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+"""What standard output answers where its disk is full, or its terminal gone."""
+SHORTAGES = ("can't allocate memory", "not enough memory", "out of memory")
+"""Words of torch where main memory, or that of a device without an error of its own, runs out."""
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False, soft_wrap=True)
@@ -38,35 +42,41 @@ if not output.is_terminal:
 
 @contextmanager
 def errors_reported() -> Iterator[None]:
-    """Turn our own errors, and an interrupt, into a message and an exit code."""
+    """Turn our own errors, an interrupt, and what a machine may run out of into a message and an exit code."""
     try:
         yield
     except AligndiffError as error:
-        if follows():
-            time.sleep(PATIENCE)  # once the first has told it and left, the launcher ends this process
-        show_error(error)
-        raise typer.Exit(error.exit_code) from None
+        _leave(error)
     except KeyboardInterrupt:
+        leave_at_once()  # whoever presses it twice
         if not follows():
             console.print("[yellow]Interrupted.[/] Finished work is kept; run the same command again to go on.")
         raise typer.Exit(INTERRUPTED) from None
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
         remedy = "Finished work is kept; run again with a smaller --batch, smaller images, or --offload where known"
-        shortage = ModelError("the device has not enough memory for this", remedy=remedy)
-        show_error(shortage)
-        raise typer.Exit(shortage.exit_code) from None
+        _leave(ModelError("the device has not enough memory for this", remedy=remedy))
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # of a file or a folder that nobody thought of, or of standard output
+        remedy = "Finished work is kept; run the same command again to go on"
+        where = "standard output" if error.filename is None and error.errno in NO_ROOM else error.filename
+        _leave(FolderError(f"cannot be used ({error.strerror or first_line(error)})", where, remedy))
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def _leave(error: AligndiffError) -> NoReturn:
+    if follows():
+        time.sleep(PATIENCE)  # once the first has told it and left, the launcher ends this process
+    show_error(error)
+    raise typer.Exit(error.exit_code) from None
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
     torch = sys.modules.get("torch")  # not imported for this: without it there is no such error
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
-
-
-def follows() -> bool:
-    """Whether this is one of a launcher's workers, but not the first, which speaks for all."""
-    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return any(words in str(error) for words in SHORTAGES)
 
 
 def show_error(error: AligndiffError, label: str = "[bold red]Error[/]") -> None:
@@ -89,6 +99,7 @@ def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quie
             stage = make_stage()
             for note in () if quiet else stage.notes:
                 console.print(f"[dim]{escape(note)}[/]")
+            raise_exception()  # from here on there is work to keep
             with bar(quiet) as progress:
                 outcome = run_stage(stage, progress, force=force, team=team)
         report(stage.out, outcome, quiet)

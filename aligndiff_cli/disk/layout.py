@@ -52,7 +52,7 @@ def of_worker(name: str, worker: str) -> str:
 
 
 def with_workers(folder: Path, name: str) -> list[Path]:
-    """The file of this name, if there is one, then the workers' parts of it; no copy that somebody made under a like name.
+    """The file of this name, if there is one, then the workers' parts of it; no copy made under a like name.
 
     Raises:
         OSError: the folder cannot be listed.

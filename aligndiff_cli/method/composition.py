@@ -25,6 +25,9 @@ from aligndiff_cli.errors import InputError
 N_MAX = 3
 SCALE_RANGE = (0.1, 2.0)
 INVERTED_SHARE = 0.5
+MAX_WHOLE = 1 << 24
+"""Pixels of a scaled object from which only the part that is seen is made: the whole would be gigabytes. Made alone, a
+value may come out a step or two off, which is why smaller ones are made whole."""
 ScaleOf = Literal["frame", "pixels"]
 SCALES_OF: tuple[ScaleOf, ...] = ("frame", "pixels")
 
@@ -197,12 +200,12 @@ def _paste_one(image: np.ndarray, whole: np.ndarray, cutout: Cutout, placement: 
     """Copy one scaled object into ``image`` and mark its pixels in ``whole``, both (H, W, ...), in place."""
     height, width = whole.shape
     factor = unit_scale(cutout, (height, width), scale_of) * placement.scale
-    pixels, mask = resize_cutout(cutout.image, cutout.mask, factor)
-    into_y, from_y = _overlap(height, mask.shape[0], placement.top)
-    into_x, from_x = _overlap(width, mask.shape[1], placement.left)
-    seen = mask[from_y, from_x]
+    box = scaled_size(cutout.mask.shape, factor)
+    into_y, from_y = _overlap(height, box[0], placement.top)
+    into_x, from_x = _overlap(width, box[1], placement.left)
+    pixels, seen = resize_cutout(cutout.image, cutout.mask, factor, (from_y, from_x))
     whole[into_y, into_x] = seen
-    image[into_y, into_x][seen] = pixels[from_y, from_x][seen]
+    image[into_y, into_x][seen] = pixels[seen]
 
 
 def _overlap(frame: int, box: int, place: float) -> tuple[slice, slice]:
@@ -214,19 +217,41 @@ def _overlap(frame: int, box: int, place: float) -> tuple[slice, slice]:
     return slice(0, frame), slice(offset, offset + frame)
 
 
-def resize_cutout(image: np.ndarray, mask: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+def scaled_size(size: tuple[int, ...], factor: float) -> tuple[int, int]:
+    """(H, W) of an object of (h, w) pixels scaled by ``factor`` (> 0): at least 1 x 1."""
+    height, width = size
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def resize_cutout(
+    image: np.ndarray, mask: np.ndarray, factor: float, part: tuple[slice, slice] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Scale an object by ``factor`` (> 0), bilinear, to at least 1 x 1 pixels.
 
     Colours are averaged over the object's own pixels only (alpha-weighted), so that nothing of its former
     background shows at the edge; a pixel belongs to the result where at least half of its weight does. A part thinner
     than a pixel can vanish, even all of it.
+
+    Args:
+        image: uint8 (h, w, 3).
+        mask: bool (h, w).
+        part: rows and columns of the result that are wanted; None for all.
+
+    Returns:
+        The image, uint8 (H, W, 3), and the mask, bool (H, W), or that part of both.
     """
-    height, width = mask.shape
-    size = max(1, round(width * factor)), max(1, round(height * factor))
+    height, width = scaled_size(mask.shape, factor)
     alpha = np.where(mask, 255, 0).astype(np.uint8)
     # Pillow resamples RGBA with colours weighted by alpha
-    rgba = np.dstack([np.where(mask[..., None], image, 0).astype(np.uint8), alpha])
-    scaled = np.asarray(Image.fromarray(rgba).resize(size, Image.Resampling.BILINEAR))
+    rgba = Image.fromarray(np.dstack([np.where(mask[..., None], image, 0).astype(np.uint8), alpha]))
+    if part is not None and height * width > MAX_WHOLE:
+        rows, columns = part
+        y, x = mask.shape[0] / height, mask.shape[1] / width
+        box = (columns.start * x, rows.start * y, columns.stop * x, rows.stop * y)
+        size = columns.stop - columns.start, rows.stop - rows.start
+        scaled = np.asarray(rgba.resize(size, Image.Resampling.BILINEAR, box))
+    else:
+        scaled = np.asarray(rgba.resize((width, height), Image.Resampling.BILINEAR))[part or ...]
     return scaled[..., :3], scaled[..., 3] >= 128
 
 

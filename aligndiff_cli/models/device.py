@@ -8,6 +8,8 @@ import torch
 
 from aligndiff_cli.errors import UsageError
 
+KINDS = ("cpu", "cuda", "mps")
+
 
 def pick_device(name: str) -> torch.device:
     """``"auto"`` (CUDA, then MPS, then CPU) or the name of a device that is there.
@@ -22,6 +24,8 @@ def pick_device(name: str) -> torch.device:
         return own_gpu() if cuda else torch.device("mps" if mps else "cpu")
     try:
         device = own_gpu() if name == "cuda" else torch.device(name)
+        if device.type not in KINDS:  # torch knows others, such as "meta", which computes nothing
+            raise RuntimeError
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"the device {name!r} is not available", remedy="Use auto or cpu") from error

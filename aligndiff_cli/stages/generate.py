@@ -11,7 +11,7 @@ from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
-from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
@@ -147,7 +147,7 @@ class GenerateStage:
         if not records:
             raise FolderError("the bank holds no embedding", self.options.bank, "Run `aligndiff invert` first")
         tell_if_in_use(self.options.bank)
-        problems: list[InputError] = []
+        problems = torn_records(self.options.bank)
         self._embeddings = self._read_bank(records.values(), problems)
         groups: list[Sequence[Item]] = []
         for cls in sorted({record.cls for record in records.values()}):
@@ -199,12 +199,19 @@ class GenerateStage:
         return len(group)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Sample one batch and write its images and coarse maps."""
+        """Sample one batch and write its images and coarse maps.
+
+        A batch is always full: the last bits of an image depend on how many are drawn with it, and more may be asked
+        for later.
+        """
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
-        images, coarse = sample(self.model, prompts, seeds, self.sample_options)
+        empty = self.options.batch - len(group)
+        images, coarse = sample(
+            self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options
+        )
         assert coarse is not None  # SampleOptions.capture is on
-        for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=True):
+        for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=False):
             if item.id not in wanted:
                 continue
             files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]

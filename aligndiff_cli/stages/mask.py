@@ -14,7 +14,7 @@ from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
-from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.method.attention import CUTS, coarse_threshold
@@ -190,7 +190,7 @@ class MaskStage:
         records = read_records(self.options.images)
         if not records:
             raise FolderError("holds no image", self.options.images, "Run `aligndiff generate` to its end first")
-        problems = self.refiner.check()
+        problems = [*torn_records(self.options.images), *self.refiner.check()]
         groups = []
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)

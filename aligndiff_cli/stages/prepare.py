@@ -95,25 +95,26 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
                 )
         if not (o.out / layout.UNFINISHED).exists():
             return Prepared(describe(o), kept=True, problems=read_failures(o.out))
-    with _at_work(o.out, run):
+    with _at_work(o.out):
+        check_same_run(o.out, run, force)  # once more, now that nobody else is there
+        write_run(o.out, run)
         warnings, problems = make(o, progress)
         write_failures(o.out, problems)
     return Prepared(describe(o), warnings=warnings, problems=problems)
 
 
 @contextmanager
-def _at_work(folder: Path, run: RunFile) -> Iterator[None]:
-    """Claim the folder and say there that this run is at work; one that is refused before it wrote leaves no trace.
+def _at_work(folder: Path) -> Iterator[None]:
+    """Be alone in the folder and say there that work goes on; who is refused before it wrote a thing leaves no trace.
 
     Raises:
-        FolderError: another run is at work there.
+        FolderError: another run is writing to it.
     """
-    unfinished, existed = folder / layout.UNFINISHED, folder.exists()
+    existed, unfinished = folder.exists(), folder / layout.UNFINISHED
     with Claim(folder) as claim:
         if not claim.alone():
             raise claim.refusal()
         write_text(unfinished, "")
-        write_run(folder, run)
         try:
             yield
         except AligndiffError:

@@ -11,7 +11,7 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import ImageArray, MaskArray, read_image, read_mask
-from aligndiff_cli.disk.manifest import Record, contained, read_records
+from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import input_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.evaluation.support_sets import INVERTED, TEXT
@@ -76,7 +76,7 @@ def read_samples(masks: Path, problems: list[InputError]) -> list[Sample]:
     refined = [record for record in read_records(masks).values() if record.id in generated]
     if not refined:
         raise FolderError("holds no masks", masks, "Run `aligndiff mask` to its end first")
-    samples, bad = [], []
+    samples, bad = [], [*torn_records(masks), *torn_records(synth)]
     for record in sorted(refined, key=lambda record: record.id):
         try:
             samples.append(_sample(masks, synth, record, generated[record.id]))

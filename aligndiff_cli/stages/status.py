@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from aligndiff_cli.disk.failures import read_failures
 from aligndiff_cli.disk.manifest import Record, contained, manifests, read_records
 from aligndiff_cli.disk.run_file import RunFile, read_run
 from aligndiff_cli.errors import FolderError
-from aligndiff_cli.stages.places import FOLD, RUN
+from aligndiff_cli.stages.places import filled
 
 
 @dataclass(frozen=True)
@@ -85,19 +84,12 @@ def remarks(folder: Path, run: RunFile) -> list[str]:
     """What is to be said of the folder's inputs."""
     found = []
     for name, relative in run.inputs.items():
-        sources = input_folders(folder, relative)
+        sources = filled(folder / relative)
         if not sources:
             found.append(f"{name} {relative} is not there any more")
         elif any(is_newer(source / layout.RUN, folder / layout.RUN) for source in sources):
             found.append(f"stale: {name} {relative} was made again since")
     return found
-
-
-def input_folders(folder: Path, relative: str) -> list[Path]:
-    """The inputs that a run file refers to; several where its path is of all folds and runs."""
-    source = (folder / relative).resolve()
-    pattern = glob.escape(str(source.relative_to(source.anchor)))
-    return list(Path(source.anchor).glob(pattern.replace(FOLD, "*").replace(RUN, "*")))
 
 
 def is_newer(path: Path, than: Path) -> bool:

@@ -17,7 +17,7 @@ from PIL import Image
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.manifest import read_records
 from tests.cli.conftest import Run
-from tests.cli.world import World
+from tests.cli.world import World, draw_bank
 
 STAGES = ("bank", "synth", "masks", "scenes", "results")
 
@@ -145,6 +145,17 @@ def test_the_chain_runs_and_runs_again_without_work(world: World, run: Run) -> N
     assert len(metrics["rows"]) == 4
     status = run("status", *(world / "a" / name for name in STAGES))
     assert "12" in status.output
+
+
+def test_images_asked_for_later_equal_those_asked_for_at_once(world: World, run: Run) -> None:
+    draw_bank(world / "bank", world.model)
+    draw = ["generate", "--bank", world / "bank", "--steps", 2, "--batch", 4, "--height", 24, "--width", 40]
+    run(*draw, "--out", world / "once", "--per-class", 12)
+    for count in (2, 6, 12):
+        run(*draw, "--out", world / "grown", "--per-class", count)
+    once, grown = (tree_bytes(world / name) for name in ("once", "grown"))
+    differing = [name for name in once if once[name] != grown[name]]
+    assert not differing
 
 
 def test_another_seed_gives_other_pictures_and_the_same_seed_the_same(world: World, run: Run) -> None:

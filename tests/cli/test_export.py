@@ -27,8 +27,8 @@ Sets = tuple[list[str], Callable[[str], tuple[np.ndarray, np.ndarray]]]
 def masks(world: World) -> Path:
     """synth/ and masks/ of 32 x 48 pixels, four samples of each class; the last mask of a class is empty."""
     synth, folder, rng = world / "synth", world / "masks", np.random.default_rng(5)
-    write_run(synth, RunFile("generate", {}, 0))
-    write_run(folder, RunFile("mask", {}, 0, {"images": "../synth"}))
+    write_run(synth, RunFile("generate", {"mask_threshold": 0.4}, 0))
+    write_run(folder, RunFile("mask", {"attention_threshold": 0.4}, 0, {"images": "../synth"}))
     with ManifestWriter(synth) as images, ManifestWriter(folder) as refined:
         for number, cls in enumerate(NOVEL):
             for sample in range(4):

@@ -61,6 +61,25 @@ def draw_folders(root: Path) -> None:
     voc.write_classes(root / "base", [cls.replace("_", " ") for cls in CLASSES])
 
 
+def draw_bank(folder: Path, model: Path) -> Path:
+    """A bank of one vector for each class, as `invert` writes it for the tiny model."""
+    import torch
+
+    from aligndiff_cli.disk.bank import Embedding, write_embedding
+    from aligndiff_cli.models.diffusion.load import load_diffusion
+
+    made_by = {"source": str(model), "fingerprint": load_diffusion(model, device="cpu").fingerprint}
+    write_run(folder, RunFile("invert", {}, 0, {"images": "../support"}, {"diffusion": made_by}))
+    losses = dict.fromkeys(("total", "foreground", "background"), 0.5)
+    with ManifestWriter(folder) as manifest:
+        for cls in NOVEL:
+            name, header = f"{cls}/01.safetensors", {"class": cls, "template": "a photo of a {v*} {class}"}
+            write_embedding(folder / name, Embedding(f"<{cls}/01>", torch.ones(1, 32), header, {"x": 32}))
+            measured = {"initial": losses, "final": losses}
+            manifest.commit(Record(f"{cls}/01", cls, {}, {name: file_digest(folder / name)}, measured=measured))
+    return folder
+
+
 def draw_synth(folder: Path, model: Path) -> Path:
     """A synth folder of 32 x 48 pixels; the last coarse map of each class is empty."""
     rng = np.random.default_rng(5)

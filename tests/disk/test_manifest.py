@@ -111,7 +111,7 @@ def test_only_the_stage_that_made_a_folder_needs_the_figures_of_its_table(tmp_pa
 
 def test_a_manifest_that_is_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").mkdir()
-    with pytest.raises(FolderError, match="manifest.jsonl: cannot be read"):
+    with pytest.raises(FolderError, match=r"manifest\.jsonl: cannot be read"):
         read_records(tmp_path)
 
 

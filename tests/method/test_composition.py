@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from aligndiff_cli.errors import InputError
+from aligndiff_cli.method import composition
 from aligndiff_cli.method.composition import (
     Cutout,
     Placement,
@@ -11,6 +14,7 @@ from aligndiff_cli.method.composition import (
     paste,
     resize_cutout,
     sample_layout,
+    scaled_size,
 )
 
 RED = (200, 10, 20)
@@ -239,3 +243,33 @@ def test_a_thin_object_can_vanish_and_is_told() -> None:
     scene = paste(*base(41, 60), [(thin, at(0.1))])
     assert scene.hidden == [0]
     np.testing.assert_array_equal(scene.labels, 3)
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.77, 1.0, 1.3, 2.0, 9.7])
+def test_a_part_of_a_scaled_object_is_that_part_of_the_whole(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    rng = np.random.default_rng(3)
+    image, mask = rng.integers(0, 256, (37, 23, 3), dtype=np.uint8), rng.random((37, 23)) < 0.7
+    pixels, whole = resize_cutout(image, mask, factor)
+    height, width = whole.shape
+    part = np.s_[height // 3 : height // 2 + 1, width // 4 : width]
+    some, seen = resize_cutout(image, mask, factor, part)
+    assert np.array_equal(seen, whole[part])
+    assert np.array_equal(some, pixels[part])
+    monkeypatch.setattr(composition, "MAX_WHOLE", 0)
+    alone, visible = resize_cutout(image, mask, factor, part)
+    assert (visible != seen).mean() < 0.02
+    assert np.abs(alone.astype(int) - some)[visible & seen].max(initial=0) <= 4
+
+
+def test_a_very_large_scale_costs_no_more_than_the_frame() -> None:
+    image, mask = np.full((300, 400, 3), 7, np.uint8), np.ones((300, 400), bool)
+    cutout = Cutout(image, mask, 5, "a", (300, 400))
+    base, labels = np.zeros((30, 50, 3), np.uint8), np.zeros((30, 50), np.uint8)
+    assert scaled_size(mask.shape, 100.0) == (30_000, 40_000)  # five gigabytes, with alpha
+    tracemalloc.start()
+    scene = paste(base, labels, [(cutout, Placement(0, 0, 100.0, 0.999, 0.5))], "pixels")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (scene.labels == 5).all()
+    assert (scene.image == 7).all()
+    assert peak < 5_000_000

@@ -30,7 +30,7 @@ def test_a_launchers_processes_take_the_gpus_in_turn(
     assert pick_device("cuda:3") == torch.device("cuda:3")
 
 
-@pytest.mark.parametrize("name", ["cuda:97", "no-such-device"])
+@pytest.mark.parametrize("name", ["cuda:97", "no-such-device", "meta", "vulkan", "cuda:-1", ""])
 def test_a_device_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}' is not available"):
         pick_device(name)

@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from aligndiff_cli.cli.main import app
+from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.stages import prepare
 from aligndiff_cli.stages.status import look
 from tests.datasets.lookalikes import build_coco, build_fss, build_voc
@@ -105,6 +106,14 @@ def test_a_run_at_work_says_so_and_takes_the_folder(
     assert "was made with split = test, now it is train" in run(*flags, "--split", "train", code=1)
     assert "Made." in run(*flags)
     assert look(tmp_path / "out").remarks == []
+
+
+def test_two_runs_do_not_write_to_one_folder(roots: dict[str, Path], tmp_path: Path) -> None:
+    with Claim(tmp_path / "out") as claim:
+        assert claim.alone()
+        flags = ["--root", roots["fss-1000"], "--partial", "--out", tmp_path / "out"]
+        assert "another run is writing to this folder" in run("fss-1000", *flags, code=1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])

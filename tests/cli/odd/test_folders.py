@@ -1,0 +1,466 @@
+"""Odd folders, records, run files, lists and flags: what is there is never written over, and never read wrongly."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aligndiff_cli.disk.manifest import read_records
+from tests.cli.conftest import Run
+from tests.cli.odd import Case, Leaves, all_of, check, nothing, records, same, table
+from tests.cli.world import COUNT, NOVEL, World, draw_bank, draw_masks, draw_synth
+
+INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --accumulation 1 --preview 0"
+GENERATE = "generate --bank bank --out synth --per-class 2 --steps 1 --batch 2 --height 24 --width 40"
+MASK = "mask --images synth --out masks --segmenter attention"
+COMPOSE = "compose --foregrounds masks --base base --count 2 --out scenes"
+EXPORT = "export --masks masks --out set"
+FSS = "evaluate --protocol fss --support support --query query --masks masks --synthetic 2 --beta 0 --out results"
+FSS += " --segmenter prototype --backbone {backbone} --segmenter-size 32"
+IDS = [f"{cls}/text-{number}" for cls in NOVEL for number in range(COUNT)]
+
+
+def synth(world: World) -> Path:
+    return draw_synth(world / "synth", world.model)
+
+
+def masks(world: World) -> Path:
+    return draw_masks(world / "masks", synth(world))
+
+
+def own_voc(world: World) -> Path:
+    """A data set of the user's own, with a list and names that `compose` would write over."""
+    return Path(shutil.copytree(world / "base", world / "mine"))
+
+
+def edit_run(change: Callable[[dict[str, Any]], object], folder: str) -> Callable[[World], None]:
+    """Change the run file of a folder."""
+
+    def edit(world: World) -> None:
+        path = world / folder / "run.yaml"
+        data = yaml.safe_load(path.read_text())
+        change(data)
+        path.write_text(yaml.safe_dump(data))
+
+    return edit
+
+
+def edit_record(change: Callable[[dict[str, Any]], object], folder: str) -> Callable[[World], None]:
+    """Change the second record of a folder."""
+
+    def edit(world: World) -> None:
+        path = world / folder / "manifest.jsonl"
+        lines = path.read_text().splitlines(keepends=True)
+        data = json.loads(lines[1])
+        change(data)
+        lines[1] = json.dumps(data, sort_keys=True) + "\n"
+        path.write_text("".join(lines))
+
+    return edit
+
+
+def after(*steps: Callable[[World], object]) -> Callable[[World], None]:
+    """Arrange one thing after another."""
+
+    def arrange(world: World) -> None:
+        for step in steps:
+            step(world)
+
+    return arrange
+
+
+def gone(path: str) -> Callable[[World], None]:
+    """Without this file or folder."""
+
+    def remove(world: World) -> None:
+        shutil.rmtree(world / path) if (world / path).is_dir() else (world / path).unlink()
+
+    return remove
+
+
+def torn(folder: str) -> Callable[[World], None]:
+    """The last line of a manifest is cut off."""
+
+    def tear(world: World) -> None:
+        path = world / folder / "manifest.jsonl"
+        path.write_bytes(path.read_bytes()[:-20])
+
+    return tear
+
+
+def link(path: str, target: str) -> Callable[[World], None]:
+    return lambda world: (world / path).symlink_to(world / target)
+
+
+# outputs
+
+FORCES = ("", " --force")
+
+
+@table(
+    *(
+        Case(f"{name}{force}", arrange, f"{command}{force}", says, same(*kept), code)
+        for force in FORCES
+        for name, arrange, command, says, kept, code in (
+            (
+                "base is out",
+                masks,
+                COMPOSE.replace("--out scenes", "--out base"),
+                "--out is also given as --base",
+                "base masks",
+                2,
+            ),
+            (
+                "out in base",
+                masks,
+                COMPOSE.replace("--out scenes", "--out base/new"),
+                "--out lies inside --base",
+                "base",
+                2,
+            ),
+            (
+                "out holds base",
+                masks,
+                COMPOSE.replace("--out scenes", "--out ."),
+                "--out holds --foregrounds",
+                "base masks",
+                2,
+            ),
+            (
+                "out is a link to an input",
+                after(masks, link("l", "base")),
+                COMPOSE.replace("--out scenes", "--out l"),
+                "--out is also given as --base",
+                "base",
+                2,
+            ),
+            (
+                "out in the images",
+                synth,
+                MASK.replace("--out masks", "--out synth/masks"),
+                "--out lies inside --images",
+                "synth",
+                2,
+            ),
+            (
+                "out in the model",
+                lambda w: None,
+                INVERT.replace("--out bank", "--out {model}/bank"),
+                "--out lies inside --model",
+                "support",
+                2,
+            ),
+            (
+                "out in the support",
+                synth,
+                MASK.replace("attention", "ssp --support support").replace("--out masks", "--out support/m"),
+                "--out lies inside --support",
+                "support",
+                2,
+            ),
+            (
+                "out in the truth",
+                masks,
+                "evaluate --protocol masks --predictions masks --truth masks/masks --out masks/masks/r",
+                "--out lies inside --predictions",
+                "masks",
+                2,
+            ),
+            (
+                "module in the base",
+                synth,
+                MASK.replace("attention", "grounding --base base --grounding base/g"),
+                "--grounding lies inside --base",
+                "base",
+                2,
+            ),
+            (
+                "somebody's data set",
+                after(masks, own_voc),
+                COMPOSE.replace("--out scenes", "--out mine"),
+                "holds 'ImageSets' and no run.yaml, so no stage made it",
+                "mine",
+                1,
+            ),
+            (
+                "somebody's folder",
+                after(masks, own_voc),
+                EXPORT.replace("--out set", "--out mine"),
+                "holds 'ImageSets' and no run.yaml, so no stage made it",
+                "mine",
+                1,
+            ),
+            (
+                "somebody's folder for a module",
+                after(synth, own_voc),
+                MASK.replace("attention", "grounding --base base --grounding mine"),
+                "Choose another folder with --grounding",
+                "mine",
+                1,
+            ),
+            (
+                "another command's folder",
+                masks,
+                EXPORT.replace("--out set", "--out synth"),
+                "was made by another command, generate, so export writes nothing there",
+                "synth masks",
+                1,
+            ),
+            (
+                "no run file",
+                after(masks, gone("synth/run.yaml")),
+                INVERT.replace("--out bank", "--out synth"),
+                "holds records but no run.yaml, so nobody can say how they were made",
+                "synth",
+                1,
+            ),
+            (
+                "a damaged run file",
+                after(masks, edit_run(lambda d: d.update(seed="0"), "synth")),
+                INVERT.replace("--out bank", "--out synth"),
+                "synth/run.yaml: is not a run file (seed: expected a whole number, got '0')",
+                "synth",
+                1,
+            ),
+        )
+        for kept in (kept.split(),)
+    ),
+    Case(
+        "out is a file",
+        lambda w: (w / "f").touch(),
+        INVERT.replace("--out bank", "--out f"),
+        "--out: expected a folder, got a file",
+        same("support"),
+        2,
+    ),
+    Case(
+        "out is a link to nothing",
+        link("l", "nothing"),
+        INVERT.replace("--out bank", "--out l"),
+        "--out: is a link that leads nowhere",
+        nothing("nothing"),
+        2,
+    ),
+    Case(
+        "out is a loop",
+        link("l", "l"),
+        INVERT.replace("--out bank", "--out l"),
+        "--out: is a link that leads nowhere",
+        same("support"),
+        2,
+    ),
+    Case(
+        "out is a link to an empty folder",
+        lambda w: ((w / "e").mkdir(), (w / "l").symlink_to("e")),
+        INVERT.replace("--out bank", "--out l"),
+        "2 made",
+        records("e", "dog/01", "chess_queen/01"),
+        0,
+    ),
+)
+def test_odd_outputs(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
+
+
+# records and run files of other stages
+
+AREA = "measured.area: expected a number from 0 to 1, got {}"
+
+
+def bank(world: World) -> Path:
+    return draw_bank(world / "bank", world.model)
+
+
+@table(
+    Case(
+        "the area is missing",
+        after(masks, edit_record(lambda d: d["measured"].pop("area"), "masks")),
+        COMPOSE,
+        "masks/manifest.jsonl: line 2 is not a record ('chess_queen/text-1') (measured.area is missing)",
+        nothing("scenes"),
+    ),
+    *(
+        Case(
+            f"the area is {value!r}",
+            after(masks, edit_record(lambda d, value=value: d["measured"].update(area=value), "masks")),
+            command,
+            AREA.format(value),
+            nothing(folder),
+        )
+        for value, command, folder in (
+            (None, COMPOSE, "scenes"),
+            ([], EXPORT, "set"),
+            (-1, FSS, "results"),
+            (float("inf"), EXPORT, "set"),
+        )
+    ),
+    Case(
+        "an unknown kind",
+        after(masks, edit_record(lambda d: d["parameters"].update(kind=3), "synth")),
+        MASK.replace("--out masks", "--out new"),
+        '(\'chess_queen/text-1\') (parameters.kind: expected "inverted" or "text", got 3)',
+        nothing("new"),
+    ),
+    Case(
+        "no kind",
+        after(masks, edit_record(lambda d: d.pop("parameters"), "synth")),
+        FSS,
+        "synth/manifest.jsonl: line 2 is not a record ('chess_queen/text-1') (parameters.kind is missing)",
+        nothing("results"),
+    ),
+    Case(
+        "an output that is no text",
+        after(bank, edit_record(lambda d: d.update(outputs={"a": 1}), "bank")),
+        GENERATE,
+        "bank/manifest.jsonl: line 2 is not a record ('dog/01') (outputs: expected texts by name, got {'a': 1})",
+        nothing("synth"),
+    ),
+    Case(
+        "a manifest that is a folder",
+        after(masks, gone("masks/manifest.jsonl"), lambda w: (w / "masks/manifest.jsonl").mkdir()),
+        EXPORT,
+        "masks/manifest.jsonl: cannot be read (Is a directory)",
+        nothing("set"),
+    ),
+    *(
+        Case(f"run file, {name}", after(made, edit_run(change, folder)), command, says, nothing(out))
+        for name, made, change, folder, command, says, out in (
+            (
+                "no threshold",
+                synth,
+                lambda d: d["options"].clear(),
+                "synth",
+                MASK,
+                "(options.mask_threshold is missing)",
+                "masks",
+            ),
+            (
+                "a threshold of text",
+                synth,
+                lambda d: d["options"].update(mask_threshold="x"),
+                "synth",
+                MASK,
+                "options.mask_threshold: expected a number from 0 to 1, got 'x'",
+                "masks",
+            ),
+            (
+                "a threshold of 5",
+                masks,
+                lambda d: d["options"].update(attention_threshold=5),
+                "masks",
+                FSS,
+                "options.attention_threshold: expected a number from 0 to 1, got 5",
+                "results",
+            ),
+            (
+                "no images",
+                masks,
+                lambda d: d["inputs"].clear(),
+                "masks",
+                COMPOSE,
+                "(inputs.images is missing)",
+                "scenes",
+            ),
+            (
+                "images are a list",
+                masks,
+                lambda d: d["inputs"].update(images=["a"]),
+                "masks",
+                COMPOSE,
+                "masks/run.yaml: is not a run file (inputs: expected texts by name",
+                "scenes",
+            ),
+            (
+                "images are elsewhere",
+                masks,
+                lambda d: d["inputs"].update(images="../elsewhere"),
+                "masks",
+                COMPOSE,
+                "elsewhere, which is not there any more",
+                "scenes",
+            ),
+            (
+                "no models",
+                bank,
+                lambda d: d["models"].clear(),
+                "bank",
+                GENERATE,
+                "(models.diffusion.source is missing)",
+                "synth",
+            ),
+            (
+                "models are text",
+                synth,
+                lambda d: d.update(models="x"),
+                "synth",
+                MASK,
+                "models: expected facts of models by name, got 'x'",
+                "masks",
+            ),
+            (
+                "no command",
+                masks,
+                lambda d: d.pop("command"),
+                "masks",
+                EXPORT,
+                "masks/run.yaml: is not a run file (command is missing)",
+                "set",
+            ),
+            ("of the future", masks, lambda d: d.update(schema=2), "masks", EXPORT, "expected schema 1, got 2", "set"),
+        )
+    ),
+)
+def test_odd_records(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
+
+
+def left(folder: str, count: int) -> Leaves:
+    """So many records."""
+
+    def leaves(world: World, _: object) -> None:
+        assert len(read_records(world / folder)) == count
+
+    return leaves
+
+
+TORN = "its last line is torn, by an interrupted run, so 'dog/text-4' counts as not done"
+
+
+@table(
+    Case(
+        "torn, and masks are made",
+        after(synth, torn("synth")),
+        MASK,
+        (f"Skipped synth/manifest.jsonl: {TORN}", "Run `aligndiff generate --out synth` again", "9 made"),
+        all_of(same("synth"), left("masks", 9)),
+    ),
+    Case(
+        "torn masks, and scenes are made",
+        after(masks, torn("masks")),
+        COMPOSE,
+        (f"masks/manifest.jsonl: {TORN}", "Run `aligndiff mask --out masks` again"),
+        all_of(same("masks", "synth"), left("scenes", 2)),
+    ),
+    Case(
+        "torn images, and a table is made",
+        after(masks, torn("synth")),
+        FSS,
+        (f"synth/manifest.jsonl: {TORN}", "2 made"),
+        left("results", 2),
+    ),
+    Case(
+        "a torn bank",
+        after(bank, torn("bank")),
+        GENERATE,
+        ("bank/manifest.jsonl: its last line is torn, by an interrupted run, so 'dog/01'", "2 made"),
+        left("synth", 2),
+    ),
+)
+def test_torn_records_of_others(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
