@@ -265,7 +265,7 @@ def read_classes(root: Path) -> list[str] | None:
     path = root / CLASSES
     if not path.exists():
         return None
-    names = [line.strip() for line in read_lines(path)]
+    names = [nfc(line.strip()) for line in read_lines(path)]
     while names and not names[-1]:
         names.pop()
     if names and names[0].casefold() in BACKGROUND_NAMES:

@@ -45,6 +45,10 @@ def network_folder(source: str | Path) -> Path:
     """
     if Path(source).is_dir():
         return Path(source)
+    if Path(source).is_file():
+        raise ModelError(
+            "is a file, and this network is read from a folder", source, "Give one in transformers' layout"
+        )
     repo = str(source)
     return fetch(repo, lambda sizes, _: part_files(repo, sizes, ""))
 

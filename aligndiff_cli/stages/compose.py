@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial
@@ -26,8 +27,11 @@ from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.report.sheets import scene_sheet
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.formats import make_format, opening
+from aligndiff_cli.stages.names import nearest, numbered
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import TEXT, read_samples
+
+log = logging.getLogger(__name__)
 
 ABOUT = (
     "Synthetic objects of new classes, made by a text-to-image model from a few real image-mask pairs, pasted onto "
@@ -122,8 +126,12 @@ class ComposeStage:
         if self._base.classes is None:
             highest = max((max(self._present(stem), default=0) for stem in self._base.stems), default=0)
             names = [f"class {number}" for number in range(1, highest + 1)]
-        known = {class_words(name) for name in names}
-        names += sorted({class_words(cls) for cls in self._by_class} - known)
+        known = numbered(names, self.options.base / layout.CLASSES)
+        new = sorted({class_words(cls) for cls in self._by_class} - known.keys())
+        for number, name in enumerate(new, len(names) + 1):
+            if self._base.classes:
+                log.info("the base names no class %r%s: it is written as class %d", name, nearest(name, known), number)
+        names += new
         if len(names) >= IGNORE:
             raise FolderError(f"expected at most 254 classes in all, got {len(names)}", self.options.base)
         return names

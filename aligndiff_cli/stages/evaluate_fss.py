@@ -12,9 +12,9 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.manifest import Record
-from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder
+from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.disk.support import Pair, scan_support
-from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
@@ -23,6 +23,7 @@ from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import SegmenterChoice, versions
+from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
@@ -63,6 +64,7 @@ class Folders:
         support, query: pairs by class.
         samples: synthetic samples by class, each with its coarse and its refined mask.
         ood: the out-of-distribution classes.
+        known: every class that has a folder, whether or not a pair in it can be used.
         settings: how its classes are evaluated.
         episodes: how many each class has, where there are any.
     """
@@ -71,6 +73,7 @@ class Folders:
     query: Mapping[str, Sequence[Pair]]
     samples: Mapping[str, Sequence[support_sets.Sample]]
     ood: Sequence[str]
+    known: Set[str]
     settings: Settings
     episodes: Mapping[str, int]
 
@@ -125,23 +128,48 @@ class FssStage:
         """
         problems: list[InputError] = []
         groups: list[list[Item]] = []
-        for place in self._places:
-            folders = self._folders[place] = self._open(place, problems)
+        self._folders = {place: self._open(place, problems) for place in self._places}
+        if self.options.ood is not None:
+            self._name_ood(self.options.ood)
+        for place, folders in self._folders.items():
             for cls in sorted(folders.support):
                 if self.options.episodes and not folders.episodes[cls]:
                     continue
                 # with a single place there is nothing to tell apart
                 item_id = cls if len(self._places) == 1 else f"{place.id}/{cls}"
-                self._items[item_id] = place, cls
                 parameters = {} if item_id == cls else {"fold": place.fold, "run": place.run}
-                groups.append([Item(item_id, cls, _digests(folders, cls), parameters)])
+                try:
+                    inputs = _digests(folders, cls)
+                except InputError as error:
+                    problems.append(error)
+                    continue
+                self._items[item_id] = place, cls
+                groups.append([Item(item_id, cls, inputs, parameters)])
+        if not groups:
+            raise FolderError(f"no class can be evaluated: {first_few(problems)}")
         return Plan(groups, list({str(problem): problem for problem in problems}.values()))
+
+    def _name_ood(self, template: str) -> None:
+        """Fill in the out-of-distribution classes; a list may be of one place, or of several.
+
+        Raises:
+            FolderError: a list names a class that none of its places has.
+        """
+        sharing: dict[Path, list[Place]] = {}
+        for place in self._places:
+            sharing.setdefault(place.path(template), []).append(place)
+        for path, those in sharing.items():
+            known = {cls for place in those for cls in self._folders[place].known}
+            ood = matched(read_names(path), known, path)
+            for place in those:
+                self._folders[place] = replace(self._folders[place], ood=ood)
 
     def _open(self, place: Place, problems: list[InputError]) -> Folders:
         """Find the classes of one place that have both support and query pairs."""
         o = self.options
         paths = place.path(o.support), place.path(o.query)
-        support, query = (_by_class(path, problems) for path in paths)
+        known: set[str] = set()
+        support, query = (_by_class(path, problems, known) for path in paths)
         if not support.keys() & query.keys():
             raise FolderError(f"has no class in common with {paths[1]}", paths[0])
         for cls in sorted(support.keys() ^ query.keys()):
@@ -153,7 +181,8 @@ class FssStage:
             {cls: support[cls] for cls in both},
             query,
             {} if o.masks is None else _samples(place.path(o.masks), problems),
-            [] if o.ood is None else _names(place.path(o.ood)),
+            [],
+            known,
             settings,
             share_episodes(both, o.episodes or 0, settings.seed),
         )
@@ -258,9 +287,10 @@ def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:
     return replace(result, rows={row.name: part for row, part in zip(rows, result.rows.values(), strict=True)})
 
 
-def _by_class(folder: Path, problems: list[InputError]) -> dict[str, list[Pair]]:
+def _by_class(folder: Path, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
     scan = scan_support(folder)
     problems += scan.problems
+    known |= scan.classes
     found: dict[str, list[Pair]] = {}
     for pair in scan.pairs:
         found.setdefault(pair.cls, []).append(pair)
@@ -268,21 +298,15 @@ def _by_class(folder: Path, problems: list[InputError]) -> dict[str, list[Pair]]
 
 
 def _samples(masks: Path, problems: list[InputError]) -> dict[str, list[support_sets.Sample]]:
-    run = read_run(masks)
-    threshold = run.options["attention_threshold"] if run and run.command == "mask" else None
+    threshold = require_run(masks, "mask", "--masks").options["attention_threshold"]
     found: dict[str, list[support_sets.Sample]] = {}
     for sample in read_samples(masks, problems):
+        if not sample.coarse.is_file():
+            problems.append(InputError("there is no such file", sample.coarse, "Its sample is left out"))
+            continue
         files = {"coarse": MaskFile(sample.coarse, threshold), "refined": MaskFile(sample.mask)}
         found.setdefault(sample.cls, []).append(support_sets.Sample(sample.id, sample.kind, sample.image, files))
     return found
-
-
-def _names(path: Path) -> list[str]:
-    """Lines of a text file (InputError if it cannot be read)."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cannot be read as a list of class names", path) from error
 
 
 def _digests(folders: Folders, cls: str) -> dict[str, str]:

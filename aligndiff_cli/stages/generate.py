@@ -19,7 +19,7 @@ from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
+from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
 from aligndiff_cli.stages.common import chunks, model_folder, parse_dtype, tiling, versions
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
@@ -99,7 +99,7 @@ class GenerateStage:
     def sample_options(self) -> SampleOptions:
         """The sampling settings, with the model's own values filled in."""
         o, d = self.options, self.model.defaults
-        return SampleOptions(
+        options = SampleOptions(
             height=o.height or self.model.image_size[0],
             width=o.width or self.model.image_size[1],
             steps=o.steps or d.steps,
@@ -109,6 +109,8 @@ class GenerateStage:
             attention_tokens=o.attention_tokens or d.attention_tokens,  # type: ignore[arg-type]  # SampleOptions checks it
             attention_scaling=o.attention_scaling or d.attention_scaling,  # type: ignore[arg-type]
         )
+        check_sampling(self.model, options)  # now: a run file with what cannot be would stand in the way later
+        return options
 
     def describe(self) -> RunFile:
         """How this run will make its images."""
@@ -151,6 +153,9 @@ class GenerateStage:
         self._embeddings = self._read_bank(records.values(), problems)
         groups: list[Sequence[Item]] = []
         for cls in sorted({record.cls for record in records.values()}):
+            if (unfit := self._unfit(cls, Prompt(self.options.template, class_words(cls)))) is not None:
+                problems.append(unfit)
+                continue
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             groups += list(chunks(self._inverted(cls, own), self.options.batch))
             groups += list(chunks(self._plain(cls), self.options.batch))
@@ -163,15 +168,27 @@ class GenerateStage:
             name = next((name for name in record.outputs if name.endswith(bank.SUFFIX)), f"{record.id}{bank.SUFFIX}")
             path = contained(self.options.bank, name)
             try:
-                width = bank.read_embedding(path).vectors.shape[1]
+                embedding = bank.read_embedding(path)
+                width = embedding.vectors.shape[1]
                 if width != self.model.embedding_dim:
                     what = f"expected an embedding of width {self.model.embedding_dim}, got {width}"
                     raise InputError(what, path, "It was learnt with another model: put back the one that was here")
+                if (unfit := self._unfit(path, _inverted_prompt(embedding, record.cls))) is not None:
+                    raise unfit
             except InputError as error:
                 problems.append(error)
             else:
                 usable[record.id] = name
         return usable
+
+    def _unfit(self, where: str | Path, prompt: Prompt) -> InputError | None:
+        """Why a prompt cannot be encoded, if it cannot: it would cost the batches it is in."""
+        try:
+            for encoder in self.model.encoders:
+                encoder.lay_out(prompt)
+        except InputError as error:
+            return InputError(error.what, where, error.remedy)
+        return None
 
     def _counts(self) -> tuple[int, int]:
         inverted = round(self.options.per_class * self.options.inverted_share)
@@ -227,8 +244,7 @@ class GenerateStage:
         if item.parameters["kind"] == TEXT:
             return Prompt(self.options.template, words)
         embedding = bank.read_embedding(contained(self.options.bank, next(iter(item.inputs))))
-        insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
-        return Prompt(embedding.header["template"], words, embedding.vectors, insertion)  # type: ignore[arg-type]
+        return _inverted_prompt(embedding, item.cls)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """A contact sheet and a line of the table for each class."""
@@ -260,6 +276,11 @@ class GenerateStage:
         """The support folder the bank was made from, as the next command would name it."""
         folder = self.bank_run.inputs.get("images")
         return "support/" if folder is None else relative_to_folder(self.options.bank / folder, Path.cwd())
+
+
+def _inverted_prompt(embedding: bank.Embedding, cls: str) -> Prompt:
+    insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
+    return Prompt(embedding.header["template"], class_words(cls), embedding.vectors, insertion)  # type: ignore[arg-type]
 
 
 def parse_levels(text: str | None) -> tuple[int, ...] | None:

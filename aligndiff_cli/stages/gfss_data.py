@@ -25,6 +25,7 @@ from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.batches import Sample
 from aligndiff_cli.models.semantic.task import Novel
+from aligndiff_cli.stages.names import nearest, numbered
 from aligndiff_cli.stages.samples import INVERTED, TEXT, read_samples
 from aligndiff_cli.stages.samples import Sample as Synthetic
 
@@ -80,11 +81,12 @@ def rows_of(base: VocFolder, novel_names: Sequence[str]) -> Rows:
     """
     if base.classes is None:
         raise FolderError(f"has no {CLASSES}, which says which class is which", base.root, "Line i names class i")
-    numbers = {class_words(name): number for number, name in enumerate(base.classes, 1)}
+    numbers = numbered(base.classes, base.root / CLASSES)
+    numbered(novel_names, base.root / CLASSES)
     unknown = [name for name in novel_names if class_words(name) not in numbers]
     if unknown:
         raise FolderError(
-            f"names no class {unknown[0]!r}, which the support folder has",
+            f"names no class {unknown[0]!r}, which the support folder has{nearest(unknown[0], numbers)}",
             base.root / CLASSES,
             "Add the novel classes to it, under the numbers that the query labels use",
         )

@@ -62,7 +62,7 @@ def lay_out_pieces(tokenizer: Any, prompt: Prompt, length: int) -> TokenLayout:
     Raises:
         InputError: the prompt is longer than ``length`` tokens.
     """
-    cut = tokenizer(prompt.text, add_special_tokens=False, return_offsets_mapping=True)
+    cut = tokenizer(prompt.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids, ends = list(cut.input_ids), [end for _, end in cut.offset_mapping]
     begin, end, v_at = _characters(prompt)
     named = [i for i, (first, last) in enumerate(cut.offset_mapping) if last > begin and first < end]

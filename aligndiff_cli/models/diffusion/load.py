@@ -20,6 +20,7 @@ from aligndiff_cli.models.diffusion.compiling import compile_denoiser
 from aligndiff_cli.models.diffusion.defaults import DEFAULTS_FILE, read_defaults
 from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.model_files import check_weights, refuse_file
 from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
 from aligndiff_cli.models.diffusion.stable3 import StableDiffusion3
 from aligndiff_cli.models.hub import fetch, is_cached, part_files
@@ -70,8 +71,10 @@ def load_diffusion(
     """
     target = pick_device(device)
     on_cuda = target.type == "cuda"
+    refuse_file(Path(source))
     folder = Path(source) if Path(source).is_dir() else _download(str(source), half=on_cuda and dtype != torch.float32)
     family = _family(folder)
+    check_weights(folder, family.parts + family.optional_parts)
     precision = dtype or (family.half if on_cuda else torch.float32)
     try:
         defaults = read_defaults(folder, family.suggested(folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -83,6 +83,35 @@ def sample(
     return images, soft_maps(sums.means(), sums.valid, (height, width), scaling).cpu().numpy()
 
 
+def check_sampling(model: DiffusionModel, options: SampleOptions) -> None:
+    """Refuse, before anything is made, what this model cannot do.
+
+    Raises:
+        UsageError: as :func:`sample`.
+    """
+    latent_size = model.latent_size(options.height or model.image_size[0], options.width or model.image_size[1])
+    _guidance(model, options)
+    _scheduler(model, options, latent_size)
+    if options.capture:
+        tokens = options.attention_tokens or model.defaults.attention_tokens
+        with model.capture(latent_size, [(1,)], options.attention_levels, tokens):
+            pass
+
+
+def _guidance(model: DiffusionModel, options: SampleOptions) -> float:
+    guidance = model.defaults.guidance if options.guidance is None else options.guidance
+    if guidance > 1 and model.guidance_kind == "none":
+        raise UsageError(f"this model was distilled without guidance, got {guidance:g}", remedy="Leave guidance out")
+    return guidance
+
+
+def _scheduler(model: DiffusionModel, options: SampleOptions, latent_size: tuple[int, int]) -> tuple[Any, Tensor]:
+    """A fresh scheduler, set to the number of steps, and its noise levels."""
+    steps = options.steps or model.defaults.steps
+    scheduler = build_scheduler(options.scheduler or model.defaults.scheduler, model.scheduler)
+    return scheduler, set_steps(scheduler, steps, model.device, model.schedule(steps, latent_size))
+
+
 def denoise(
     model: DiffusionModel,
     conditioning: Conditioning,
@@ -95,14 +124,10 @@ def denoise(
     With guidance by a second pass, a batch is [unconditional rows, conditional rows]; a distilled model is told the
     scale and makes one pass.
     """
-    steps = options.steps or model.defaults.steps
-    guidance = model.defaults.guidance if options.guidance is None else options.guidance
     if len(seeds) != len(conditioning.hidden):
         raise UsageError(f"{len(conditioning.hidden)} prompts but {len(seeds)} seeds")
-    if guidance > 1 and model.guidance_kind == "none":
-        raise UsageError(f"this model was distilled without guidance, got {guidance:g}", remedy="Leave guidance out")
-    scheduler = build_scheduler(options.scheduler or model.defaults.scheduler, model.scheduler)
-    timesteps = set_steps(scheduler, steps, model.device, model.schedule(steps, latent_size))
+    guidance = _guidance(model, options)
+    scheduler, timesteps = _scheduler(model, options, latent_size)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = (1, model.latent_channels, *latent_size)
     noise = torch.cat([torch.randn(shape, generator=g, dtype=model.dtype) for g in generators])

@@ -33,22 +33,41 @@ def build_scheduler(name: str | None, own: Any) -> Any:
         own: the model's scheduler; its configuration and its list of compatible classes are used.
 
     Raises:
-        UsageError: no such scheduler, or it needs a package that is not installed.
+        UsageError: no such scheduler, it is for models that predict something else, or it needs a package that is not
+            installed.
     """
     if name is None:
         return type(own).from_config(own.config)
     # Stable Diffusion's variant of PNDM; the configurations of other schedulers do not say so.
     config = {"skip_prk_steps": True, **own.config}
-    known = {cls.__name__: cls for cls in [type(own), *own.compatibles]}
-    cls = known.get(SHORT_NAMES.get(name.lower(), name))
-    if cls is None:
-        shorts = [short for short, full in SHORT_NAMES.items() if full in known]
-        names = ", ".join(shorts + sorted(known))
-        raise UsageError(f"no scheduler for this model is called {name!r}", remedy=f"Known: {names}")
+    classes = {cls.__name__: cls for cls in [type(own), *own.compatibles]}
+    fitting = {full: cls for full, cls in classes.items() if cls is type(own) or _fits(cls, own)}
+    full = SHORT_NAMES.get(name.lower(), name)
+    shorts = [short for short, long in SHORT_NAMES.items() if long in fitting]
+    known = f"Known: {', '.join(shorts + sorted(fitting))}"
+    if full not in classes:
+        raise UsageError(f"no scheduler for this model is called {name!r}", remedy=known)
+    if full not in fitting:
+        raise UsageError(
+            f"the scheduler {name!r} is for models that predict something else than this one", remedy=known
+        )
     try:
-        return cls.from_config(config)
+        return classes[full].from_config(config)
     except ImportError as error:
         raise UsageError(f"the scheduler {name!r} needs a package that is missing ({first_line(error)})") from error
+
+
+def _fits(cls: Any, own: Any) -> bool:
+    """Whether a scheduler can step what the model predicts.
+
+    diffusers calls some compatible that take the same configuration and mean another parametrisation by it: with EDM's
+    (Karras et al. 2022), known by its ``sigma_data``, the network's input and output are scaled otherwise.
+    """
+    settings = inspect.signature(cls.__init__).parameters
+    predicts = own.config.get("prediction_type", "epsilon")
+    if "kwargs" in settings:  # what stands for a class whose package is missing
+        return True
+    return "sigma_data" not in settings and (predicts == "epsilon" or "prediction_type" in settings)
 
 
 def set_steps(scheduler: Any, steps: int, device: torch.device, told: Mapping[str, Any]) -> Tensor:

@@ -26,9 +26,13 @@ class StableDiffusion(DiffusionModel):
     def __init__(self, pipeline: Any, **facts: Any) -> None:
         super().__init__(pipeline, **facts)
         self.unet = self.denoiser
-        self._prediction = str(self.scheduler.config.prediction_type)
+        self._prediction = str(self.scheduler.config.get("prediction_type"))
         if self._prediction not in ("epsilon", "v_prediction"):
             raise ModelError(f"the model predicts {self._prediction!r}, expected epsilon or v_prediction", self.source)
+        if not hasattr(self.scheduler, "alphas_cumprod"):
+            kind = type(self.scheduler).__name__
+            what = f"its scheduler is a {kind}, whose parametrisation is not that of Stable Diffusion"
+            raise ModelError(what, self.source, "Models of this kind (EDM, flow matching) cannot be used")
         self._alphas_cumprod = self.scheduler.alphas_cumprod.to(self.device, torch.float32)
 
     def _denoiser(self, pipeline: Any) -> Any:

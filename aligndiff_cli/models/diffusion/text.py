@@ -105,7 +105,7 @@ class Conditioning:
 
 def word_ids(tokenizer: Any, text: str) -> list[int]:
     """Token ids of a text without begin, end or padding."""
-    return list(tokenizer(text, add_special_tokens=False).input_ids)
+    return list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)  # too long: said in our words
 
 
 def lay_out(tokenizer: Any, prompt: Prompt) -> TokenLayout:

@@ -21,8 +21,8 @@ from aligndiff_cli.disk.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World
 
-PATIENCE = 30.0
-"""Seconds; every case takes well below one."""
+PATIENCE = 120.0
+"""Seconds; every case takes well below one, on a machine that does nothing else."""
 
 Tree = Mapping[str, bytes]
 """Every regular file of a world, by its path within it."""

@@ -2,14 +2,199 @@
 
 from __future__ import annotations
 
+import json
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from aligndiff_cli.disk.bank import Embedding, write_embedding
+from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.manifest import ManifestWriter, Record
+from aligndiff_cli.disk.run_file import RunFile, write_run
 from tests.cli.conftest import Run
+from tests.cli.odd import Case, check, nothing, records, table
 from tests.cli.odd.test_inputs import INVERT
-from tests.cli.world import World
-from tests.nasty import good_pair
+from tests.cli.world import World, draw_synth
+from tests.nasty import cut_short, good_pair, pipe
+
+HEADER = json.dumps({"template": "a {v*} {class}"})
+
+
+GENERATE = "generate --bank bank --out synth --per-class 2 --steps 2 --height 24 --width 40"
+
+
+def draw_bank(world: World) -> None:
+    """Embeddings 01 and 02 of the dog, and 01 of the chess queen."""
+    run = RunFile("invert", {}, 0, {}, {"diffusion": {"source": str(world.model), "fingerprint": digest(world.model)}})
+    write_run(world / "bank", run)
+    facts = {"template": "a photo of a {v*} {class}", "insertion": "input"}
+    with ManifestWriter(world / "bank") as manifest:
+        for number, item in enumerate(("chess_queen/01", "dog/01", "dog/02")):
+            name = f"{item}.safetensors"
+            vectors = torch.full((1, 32), number / 10)
+            write_embedding(world / "bank" / name, Embedding(f"<{item}>", vectors, facts, {"clip_l": 32}))
+            outputs = {name: file_digest(world / "bank" / name)}
+            measured = {part: {"total": 1.0, "foreground": 1.0, "background": 1.0} for part in ("initial", "final")}
+            manifest.commit(Record(item, item.partition("/")[0], {}, outputs, {}, {**measured, "losses": []}))
+
+
+def digest(folder: Path) -> str:
+    from aligndiff_cli.models.diffusion.load import fingerprint
+    from aligndiff_cli.models.diffusion.stable import StableDiffusion
+
+    return fingerprint(folder, StableDiffusion.parts)
+
+
+def bank_and(arrange: Callable[[World], object]) -> Callable[[World], object]:
+    """A world with a bank, and then what is odd about it."""
+
+    def arranged(world: World) -> object:
+        draw_bank(world)
+        return arrange(world)
+
+    return arranged
+
+
+def half(world: World) -> Path:
+    """A model whose U-Net is there as .bin alone."""
+    copytree(world.model, world / "model")
+    (path,) = (world / "model/unet").glob("*.safetensors")
+    return path.rename(path.with_suffix(".bin"))
+
+
+def single(world: World) -> None:
+    save_file({"cond_stage_model.transformer.x": torch.zeros(1)}, world / "v1.safetensors")
+
+
+def noted(world: World) -> None:
+    """A checkpoint with a note beside its weights."""
+    torch.save({"state_dict": {"x": torch.zeros(1)}, "best_miou": np.float64(60)}, world / "net.pth")
+
+
+def tell(world: World) -> None:
+    torch.save({"state_dict": {"x": torch.zeros(1)}, "args": Namespace(lr=1)}, world / "net.pth")
+
+
+@table(
+    Case(
+        "a damaged embedding",
+        bank_and(lambda w: cut_short(w / "bank/dog/02.safetensors")),
+        GENERATE.replace("--per-class 2", "--per-class 4 --inverted-share 0.75"),
+        ("bank/dog/02.safetensors: cannot be read as an embedding", "7 made, 0 already there, 1 skipped"),
+        records(
+            "synth",
+            *(f"chess_queen/inverted-000{n}" for n in range(3)),
+            "chess_queen/text-0000",
+            "dog/text-0000",
+            "dog/inverted-0000",
+            "dog/inverted-0002",
+        ),
+    ),
+    Case(
+        "an embedding of another width",
+        bank_and(lambda w: save_file({"<x>": torch.ones(1, 8)}, w / "bank/dog/02.safetensors", {"aligndiff": HEADER})),
+        GENERATE.replace("--per-class 2", "--per-class 4"),
+        "bank/dog/02.safetensors: expected an embedding of width 32, got 8",
+        records(
+            "synth",
+            *(
+                f"{c}/{k}-000{n}"
+                for c in ("chess_queen", "dog")
+                for k in ("inverted", "text")
+                for n in (0, 1)
+                if (c, k, n) != ("dog", "inverted", 1)
+            ),
+        ),
+    ),
+    Case(
+        "an embedding that is a pipe",
+        bank_and(lambda w: (w / "bank/dog/01.safetensors").unlink() or pipe(w / "bank/dog/01.safetensors")),
+        GENERATE,
+        "bank/dog/01.safetensors: is no file, but a pipe",
+        records("synth", "chess_queen/inverted-0000", "chess_queen/text-0000", "dog/text-0000"),
+    ),
+    Case(
+        "a prompt too long for one class",
+        bank_and(lambda w: None),
+        GENERATE + f" --template 'a {'photo ' * 18}of a {{{{class}}}}'",
+        ("chess_queen: the prompt", "is 25 tokens long; the text encoder takes 24", "no: Token indices"),
+        records("synth", "dog/inverted-0000", "dog/text-0000"),
+    ),
+    Case(
+        "a class name too long",
+        lambda w: good_pair(w / "support" / ("pneumonoultra" * 3), "01"),
+        INVERT,
+        ("tokens long; the text encoder takes 24", "no: Token indices"),
+        records("bank", "chess_queen/01", "dog/01"),
+    ),
+    Case(
+        "a sampler of another parametrisation",
+        bank_and(lambda w: None),
+        GENERATE + " --scheduler EDMEulerScheduler",
+        "the scheduler 'EDMEulerScheduler' is for models that predict something else than this one",
+        nothing("synth"),
+        2,
+    ),
+    Case(
+        "a sampler that is none",
+        bank_and(lambda w: None),
+        GENERATE + " --scheduler magic",
+        ("no scheduler for this model is called 'magic'", "Known: ddim"),
+        nothing("synth"),
+        2,
+    ),
+    Case(
+        "attention where there is none",
+        bank_and(lambda w: None),
+        GENERATE + " --attention 9",
+        "no cross-attention at levels 9",
+        nothing("synth"),
+        2,
+    ),
+    Case(
+        "a model in one file",
+        single,
+        INVERT.replace("{model}", "v1.safetensors"),
+        ("v1.safetensors: is a model in one file", 'from_single_file("v1.safetensors").save_pretrained("v1")'),
+        nothing("bank"),
+    ),
+    Case(
+        "a model file that is not there",
+        lambda w: None,
+        INVERT.replace("{model}", "models/v1.safetensors"),
+        "models/v1.safetensors: there is no such file",
+        nothing("bank"),
+    ),
+    Case(
+        "a model in bin files",
+        half,
+        INVERT.replace("{model}", "model"),
+        ("model: unet has its weights in diffusion_pytorch_model.bin only", "then pass --model model-safetensors"),
+        nothing("bank"),
+    ),
+    Case(
+        "a checkpoint with notes",
+        lambda w: (draw_synth(w / "synth", w.model), noted(w)),
+        "mask --images synth --support support --out masks --segmenter ssp --backbone net.pth",
+        "net.pth: this is no ResNet",
+        nothing("masks"),
+    ),
+    Case(
+        "a checkpoint with objects",
+        lambda w: (draw_synth(w / "synth", w.model), tell(w)),
+        "mask --images synth --support support --out masks --segmenter ssp --backbone net.pth",
+        "net.pth: holds objects that are not read, since reading them runs code: argparse.Namespace",
+        nothing("masks"),
+    ),
+)
+def test_odd_models(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
 
 
 @pytest.mark.parametrize("vectors", [1, 3])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.diffusion import ModelDefaults, load_diffusion
@@ -152,7 +154,72 @@ def test_not_a_pipeline(tmp_path) -> None:
 def test_an_incomplete_model_is_named(copy, broken) -> None:
     path = copy / broken
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(ModelError, match=r"cannot be loaded|no tokenizer folder"):
+    with pytest.raises(ModelError, match=r"cannot be loaded|no tokenizer folder|unet has no weights"):
+        load_diffusion(copy, device="cpu")
+
+
+def test_a_part_in_another_form_is_named_with_its_conversion(copy, capfd) -> None:
+    (path,) = (copy / "text_encoder").glob("*.safetensors")
+    path.rename(path.with_name("pytorch_model.bin"))
+    with pytest.raises(ModelError, match=r"text_encoder has its weights in pytorch_model\.bin only") as caught:
+        load_diffusion(copy, device="cpu")
+    assert f'from_pretrained("{copy}").save_pretrained("{copy}-safetensors")' in caught.value.remedy
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_git_leaves_without_lfs_is_named(copy) -> None:
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+    with pytest.raises(ModelError, match=r"unet/diffusion_pytorch_model\.safetensors: is a pointer of Git LFS"):
+        load_diffusion(copy, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["cond_stage_model.transformer.x", "model.diffusion_model.x"], "StableDiffusionPipeline.from_single_file"),
+        (["conditioner.embedders.1.model.x"], "StableDiffusionXLPipeline.from_single_file"),
+        (["model.diffusion_model.joint_blocks.0.x"], "StableDiffusion3Pipeline.from_single_file"),
+        (["double_blocks.0.x"], "FluxPipeline.from_single_file"),
+        (["lora_unet_down_blocks_0.lora_down.weight"], "adapters such as LoRA"),
+        (["encoder.x"], "none of a whole text-to-image model"),
+    ],
+)
+def test_a_model_in_one_file_is_named_with_its_conversion(tmp_path, keys, said) -> None:
+    path = tmp_path / "some model.v1.safetensors"
+    save_file({key: torch.zeros(1) for key in keys}, path)
+    with pytest.raises(ModelError, match=re.escape(said)):
+        load_diffusion(path)
+    with pytest.raises(ModelError) as caught:
+        load_diffusion(str(path))
+    assert caught.value.where == path
+
+
+def test_files_that_are_not_there_are_no_hub_ids(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("models/v1.safetensors", "v1.ckpt"):
+        with pytest.raises(ModelError, match="there is no such file"):
+            load_diffusion(name)
+    (tmp_path / "v1.ckpt").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r'from_single_file\("v1\.ckpt"\)\.save_pretrained\("v1"\)'):
+        load_diffusion("v1.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        ("EDMDPMSolverMultistepScheduler", "its scheduler is a EDMDPMSolverMultistepScheduler"),
+        ("FlowMatchEulerDiscreteScheduler", "predicts 'None'"),
+    ],
+)
+def test_models_of_another_parametrisation_are_refused(copy, scheduler, message) -> None:
+    """Some have Stable Diffusion's layout: Playground 2.5's is that of XL, with EDM's scheduler."""
+    import diffusers
+
+    getattr(diffusers, scheduler)().save_pretrained(copy / "scheduler")
+    index = json.loads((copy / "model_index.json").read_text())
+    (copy / "model_index.json").write_text(json.dumps(index | {"scheduler": ["diffusers", scheduler]}))
+    with pytest.raises(ModelError, match=message):
         load_diffusion(copy, device="cpu")
 
 

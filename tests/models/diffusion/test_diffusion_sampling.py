@@ -12,7 +12,8 @@ from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import DiffusionModel, SampleOptions, load_diffusion, sample
 from aligndiff_cli.models.diffusion.capture import cross_attention_levels, halved
-from aligndiff_cli.models.diffusion.schedulers import SHORT_NAMES
+from aligndiff_cli.models.diffusion.sampling import check_sampling
+from aligndiff_cli.models.diffusion.schedulers import SHORT_NAMES, build_scheduler
 
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
 SIZE = {"height": 40, "width": 24, "steps": 3}
@@ -175,11 +176,35 @@ def test_every_named_scheduler_samples(model, name) -> None:
         (SampleOptions(scheduler="FlowMatchEulerDiscreteScheduler"), "no scheduler for this model"),
         (SampleOptions(steps=5000), "cannot sample in 5000 steps"),
         (SampleOptions(scheduler="LCMScheduler"), "no scheduler for this model"),
+        (SampleOptions(scheduler="EDMEulerScheduler"), "models that predict something else than this one"),
+        (SampleOptions(attention_levels=(7,)), "levels 7"),
     ],
 )
 def test_impossible_options_are_named(model, options, message) -> None:
     with pytest.raises(UsageError, match=message):
         sample(model, PROMPTS[:1], [1], options)
+    # and at once, before anything is made
+    with pytest.raises(UsageError, match=message) as caught:
+        check_sampling(model, options)
+    assert "EDM" not in str(caught.value.remedy)
+    before = dict(model.unet.attn_processors)
+    check_sampling(model, SampleOptions())
+    assert model.unet.attn_processors == before
+
+
+def test_samplers_must_know_what_the_model_predicts() -> None:
+    """A sampler without a setting for it would take v for the noise."""
+    from diffusers import DDIMScheduler
+
+    class Deaf(DDIMScheduler):
+        def __init__(self) -> None: ...
+
+    class Own(DDIMScheduler):
+        compatibles = (Deaf, DDIMScheduler)
+
+    with pytest.raises(UsageError, match="predict something else"):
+        build_scheduler("Deaf", Own(prediction_type="v_prediction"))
+    build_scheduler("ddim", Own(prediction_type="v_prediction"))
 
 
 def test_attention_options_reach_the_maps(model) -> None:
