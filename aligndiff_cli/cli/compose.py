@@ -43,6 +43,7 @@ def command(
             rich_help_panel=FOLDERS,
         ),
     ] = False,
+    support_masks: flags.SupportMasks = None,
     output_format: flags.Format = "voc",
     count: Annotated[
         int,
@@ -117,6 +118,7 @@ def command(
                 base=base,
                 out=out,
                 support=support,
+                support_masks=support_masks,
                 format=output_format,
                 unlabelled=unlabelled,
                 count=count,

@@ -38,6 +38,10 @@ def command(
     support: Annotated[
         Path | None, typer.Option(help="Real support pairs, the ones `aligndiff invert` saw.", rich_help_panel=SHARED)
     ] = None,
+    support_masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=SHARED),
+    ] = None,
     query: Annotated[
         Path | None,
         typer.Option(
@@ -178,6 +182,7 @@ def command(
             return FssStage(
                 FssOptions(
                     support=str(flags.needed(support, "--support", protocol)),
+                    support_masks=None if support_masks is None else str(support_masks),
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),
                     out=out,
@@ -204,6 +209,7 @@ def command(
                 GfssOptions(
                     base=str(flags.needed(base, "--base", protocol)),
                     support=str(flags.needed(support, "--support", protocol)),
+                    support_masks=None if support_masks is None else str(support_masks),
                     support_labels=None if support_labels is None else str(support_labels),
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),

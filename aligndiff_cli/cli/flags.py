@@ -58,6 +58,10 @@ Force = Annotated[bool, typer.Option("--force", help="Make everything again, wha
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
 ]
+SupportMasks = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=FOLDERS),
+]
 Format = Annotated[
     str,
     typer.Option(

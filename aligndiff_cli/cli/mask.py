@@ -30,10 +30,7 @@ def command(
             rich_help_panel=FOLDERS,
         ),
     ] = None,
-    support_masks: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=FOLDERS),
-    ] = None,
+    support_masks: flags.SupportMasks = None,
     segmenter: Annotated[
         str | None,
         typer.Option(

@@ -38,6 +38,8 @@ ABOUT = (
     "labelled scenes with `aligndiff compose` (AlignDiff). The label maps follow from the masks of the objects and the "
     "labels of the scenes."
 )
+FOLDERS = ("foregrounds", "base", "out", "support", "support_masks")
+"""Options that are folders: what is in them is told by digests."""
 SHOWN = 12
 """Scenes on the contact sheet."""
 
@@ -50,6 +52,7 @@ class ComposeOptions:
     base: Path
     out: Path
     support: Path | None
+    support_masks: Path | None
     format: str
     unlabelled: bool
     count: int
@@ -107,14 +110,14 @@ class ComposeStage:
     def describe(self) -> RunFile:
         """How this run will make its scenes."""
         o = self.options
-        inputs = {"foregrounds": o.foregrounds, "base": o.base} | ({"support": o.support} if o.support else {})
+        folders = {"foregrounds": o.foregrounds, "base": o.base, "support": o.support, "support masks": o.support_masks}
         return RunFile(
             "compose",
             # recorded where it is meant only, so that folders made before there was such a flag can be added to
-            options_dict(o, without=("foregrounds", "base", "out", "support", "count", "seed", "unlabelled"))
+            options_dict(o, without=(*FOLDERS, "count", "seed", "unlabelled"))
             | ({"unlabelled": True} if o.unlabelled else {}),
             o.seed,
-            {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
+            {name: relative_to_folder(path, o.out) for name, path in folders.items() if path is not None},
             {},
             versions(),
         )
@@ -145,7 +148,7 @@ class ComposeStage:
                 own = pools.setdefault(sample.cls, ([], []))[sample.kind == TEXT]
                 own.append(Foreground(sample.id, sample.load, joint_digest(sample.digests)))
         if self.options.support is not None:
-            scan = scan_support(self.options.support)
+            scan = scan_support(self.options.support, self.options.support_masks)
             self._problems += scan.problems
             for pair, _ in load_usable(scan.pairs, self._problems):
                 digest = joint_digest({"image": file_digest(pair.image), "mask": file_digest(pair.mask)})

@@ -38,6 +38,7 @@ class FssOptions:
     """What `aligndiff evaluate --protocol fss` was asked for; paths may hold {fold} and {run}."""
 
     support: str
+    support_masks: str | None
     query: str
     masks: str | None
     out: Path
@@ -109,13 +110,13 @@ class FssStage:
     def describe(self) -> RunFile:
         """How this run evaluates."""
         o = self.options
-        inputs = {"support": o.support, "query": o.query} | ({"masks": o.masks} if o.masks else {})
+        paths = {"support": o.support, "support masks": o.support_masks, "query": o.query, "masks": o.masks}
         options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "filter": o.filter}
         return RunFile(
             "evaluate",
             {**options, "queries": o.queries, "episodes": o.episodes, "shots": o.shots, "compare_size": o.compare_size},
             o.seed,
-            {name: relative_to_folder(Path(path), o.out) for name, path in inputs.items()},
+            {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
             versions(),
         )
@@ -169,7 +170,8 @@ class FssStage:
         o = self.options
         paths = place.path(o.support), place.path(o.query)
         known: set[str] = set()
-        support, query = (_by_class(path, problems, known) for path in paths)
+        masks = None if o.support_masks is None else place.path(o.support_masks)
+        support, query = (_by_class(*own, problems, known) for own in ((paths[0], masks), (paths[1], None)))
         if not support.keys() & query.keys():
             raise FolderError(f"has no class in common with {paths[1]}", paths[0])
         for cls in sorted(support.keys() ^ query.keys()):
@@ -274,7 +276,8 @@ def check_choices(o: FssOptions) -> None:
             "--shots cannot be drawn for each episode where samples join: they were made from all support pairs",
             remedy="Leave out --shots, or --masks",
         )
-    check_folds(o.folds, {"--support": o.support, "--query": o.query, "--masks": o.masks, "--ood": o.ood})
+    named = {"support": o.support, "support-masks": o.support_masks, "query": o.query, "masks": o.masks, "ood": o.ood}
+    check_folds(o.folds, {f"--{name}": path for name, path in named.items()})
     for flag, count, place in (("--runs", o.runs, RUN), ("--fold", len(o.folds), FOLD)):
         if count > 1 and place not in o.support:
             raise UsageError(
@@ -287,8 +290,8 @@ def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:
     return replace(result, rows={row.name: part for row, part in zip(rows, result.rows.values(), strict=True)})
 
 
-def _by_class(folder: Path, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
-    scan = scan_support(folder)
+def _by_class(folder: Path, masks: Path | None, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
+    scan = scan_support(folder, masks)
     problems += scan.problems
     known |= scan.classes
     found: dict[str, list[Pair]] = {}

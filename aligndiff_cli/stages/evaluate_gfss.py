@@ -61,6 +61,7 @@ class GfssOptions:
 
     base: str
     support: str
+    support_masks: str | None
     support_labels: str | None
     query: str
     masks: str | None
@@ -141,7 +142,7 @@ class GfssStage:
         options["novel stage"] = options_dict(self.settings, without=())
         options["base stage"] = o.base_stage.options()
         paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
-        paths["support_labels"] = o.support_labels
+        paths |= {"support_labels": o.support_labels, "support masks": o.support_masks}
         inputs = {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None}
         return RunFile("evaluate", options, o.seed, inputs, o.base_stage.models, versions())
 
@@ -153,7 +154,8 @@ class GfssStage:
 
     def _plan_run(self, place: Place, problems: list[InputError]) -> Item:
         o = self.options
-        pairs, bad = data.usable_pairs(place.path(o.support))
+        masks = None if o.support_masks is None else place.path(o.support_masks)
+        pairs, bad = data.usable_pairs(place.path(o.support), masks)
         problems += bad
         shots = data.choose_shots(pairs, o.shots, o.seed, place.run)
         if place.fold not in self._folds:
@@ -349,7 +351,7 @@ def check_choices(o: GfssOptions) -> None:
     if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
         raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
     named = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
-    named["support-labels"] = o.support_labels
+    named |= {"support-labels": o.support_labels, "support-masks": o.support_masks}
     check_folds(o.folds, {f"--{name}": path for name, path in named.items()} | {"--base-model": o.base_model})
     if len(o.folds) > 1 and FOLD not in o.support:
         raise UsageError(

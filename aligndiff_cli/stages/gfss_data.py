@@ -163,13 +163,13 @@ def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) 
     return chosen
 
 
-def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
-    """The pairs of a support folder that can be read, and why others cannot.
+def usable_pairs(folder: Path, masks: Path | None = None) -> tuple[list[Pair], list[InputError]]:
+    """The pairs of a support folder, the masks maybe in one of their own, that can be read, and why others cannot.
 
     Raises:
         FolderError: a class is left without a pair; it would be taken for a base class.
     """
-    scan = scan_support(folder)
+    scan = scan_support(folder, masks)
     problems, pairs = list(scan.problems), []
     for pair in scan.pairs:
         try:

@@ -596,3 +596,69 @@ MISSING = ("synth/images/dog/text-1.png", "synth/coarse/dog/text-1.png", "masks/
 )
 def test_missing_samples(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, world, run, monkeypatch)
+
+
+# where support pairs are
+
+
+def apart(world: World) -> None:
+    """The support masks in a folder of their own."""
+    masks(world)
+    for path in sorted((world / "support").rglob("*.png")):
+        place = world / "drawn" / path.relative_to(world / "support")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+
+
+def loud(world: World) -> None:
+    """A mask with an ending in capitals."""
+    synth(world)
+    (world / "support/dog/01.png").rename(world / "support/dog/01_MASK.PNG")
+
+
+ONE = INVERT.replace("--images support", "--images support/dog/")
+
+
+@table(
+    Case("an ending in capitals", loud, INVERT, "2 made", records("bank", "dog/01", "chess_queen/01"), 0),
+    Case(
+        "pairs directly in the folder",
+        synth,
+        ONE,
+        ("support/dog holds pairs and no folders: they are taken for the class 'dog'", "1 made"),
+        records("bank", "dog/01"),
+        0,
+    ),
+    Case(
+        "masks apart, compose",
+        apart,
+        f"{COMPOSE} --support support --support-masks drawn",
+        ("chess_queen 1", "2 made"),
+        left("scenes", 2),
+        0,
+    ),
+    Case("masks apart, evaluate", apart, f"{FSS} --support-masks drawn", "2 made", left("results", 2), 0),
+    Case("masks apart, not said", apart, FSS, "has no class in common with query", nothing("results")),
+    Case(
+        "masks in a fold that has no name",
+        apart,
+        FSS + " --support-masks 'd/{{fold}}'",
+        "--support-masks holds {fold}, but no fold is named",
+        nothing("results"),
+        2,
+    ),
+)
+def test_odd_places_of_pairs(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(case, world, run, monkeypatch)
+
+
+def test_a_loop_over_folders_of_pairs(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's: each folder is a class of its own, through invert, generate and mask."""
+    monkeypatch.chdir(world.root)
+    for name in NOVEL:
+        out, support = f"runs/{name}", f"support/{name}/"
+        run(*INVERT.format(model=world.model).replace("support", support).replace("bank", f"{out}/bank").split())
+        run(*GENERATE.replace("--bank bank", f"--bank {out}/bank").replace("--out synth", f"--out {out}/synth").split())
+        few = ["--segmenter", "prototype", "--backbone", world.backbone, "--segmenter-size", 32]
+        run("mask", "--images", f"{out}/synth", "--support", support, "--out", f"{out}/masks", *few)
+        assert {record.cls for record in read_records(world / out / "masks").values()} == {name}
