@@ -112,7 +112,7 @@ def read_embedding(path: Path) -> Embedding:
     named = {name: tensors[name] for name in ENCODERS if name in tensors}
     if len(tensors) != 1 and len(named) != len(tensors):
         raise InputError(f"expected one embedding, got {len(tensors)} tensors", path)
-    if not isinstance(header, dict) or "template" not in header:
+    if not isinstance(header, dict) or not isinstance(header.get("template"), str):
         raise InputError("does not say with which prompt it was learnt", path, "Make it with `aligndiff invert`")
     parts = [_checked(vectors, path) for vectors in (named or tensors).values()]
     if len({len(part) for part in parts}) != 1:
@@ -125,6 +125,6 @@ def read_embedding(path: Path) -> Embedding:
 def _checked(vectors: Tensor, path: Path) -> Tensor:
     if vectors.ndim == 1:
         vectors = vectors[None]
-    if vectors.ndim != 2 or not vectors.isfinite().all():
+    if vectors.ndim != 2 or not vectors.numel() or not vectors.isfinite().all():
         raise InputError(f"expected finite vectors of shape (n, width), got {tuple(vectors.shape)}", path)
     return vectors.float()

@@ -30,6 +30,8 @@ FAILURES = "failures.jsonl"
 LOCK = ".lock"
 UNFINISHED = ".unfinished"
 PICTURES = "pictures"
+KEPT_NAMES = frozenset({RUN, MANIFEST, FAILURES})
+"""Files beside which, in some stage folders, the folders of the classes lie."""
 
 SUPPORT, BASE, QUERY = "support", "base", "query"
 SUPPORT_LABELS = "support_labels"

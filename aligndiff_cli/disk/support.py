@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask, turned_alike
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import FolderError, InputError, UsageError
@@ -166,6 +167,13 @@ def safe_class(name: str) -> str:
     return nfc
 
 
+def _class_name(name: str) -> str:
+    """The NFC form of a class folder's name (InputError if no folder of a stage could hold it)."""
+    if name in layout.KEPT_NAMES:
+        raise InputError(f"{name!r} cannot be the name of a class: a file is called so", remedy="Rename it")
+    return safe_class(name)
+
+
 def _listed(folder: Path) -> list[Path]:
     """What a folder holds, hidden things left out, in an order that does not depend on the disk."""
     return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: p.name)
@@ -221,7 +229,7 @@ def _class_folders(root: Path, problems: list[InputError]) -> dict[str, Path]:
     for entry in entries:
         if entry.is_dir():
             try:
-                folders[safe_class(entry.name)].append(entry)
+                folders[_class_name(entry.name)].append(entry)
             except InputError as error:
                 problems.append(InputError(error.what, root, error.remedy))
     for cls, alike in folders.items():

@@ -13,7 +13,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from aligndiff_cli.errors import UsageError
+from aligndiff_cli.errors import InputError, UsageError
 
 Insertion = Literal["input", "encoded"]
 Role = Literal["text", "v", "class"]
@@ -46,6 +46,7 @@ class Prompt:
 
     Raises:
         UsageError: the template is malformed, or v* is the noun and there is no embedding.
+        InputError: the class has no name in words.
     """
 
     template: str
@@ -55,6 +56,10 @@ class Prompt:
 
     def __post_init__(self) -> None:
         check_template(self.template)
+        if not self.class_name.strip():
+            raise InputError(
+                "the name of the class has no word in it, so that no prompt can name it", None, "Rename it"
+            )
         if self.insertion not in ("input", "encoded"):
             raise UsageError(f"no insertion is called {self.insertion!r}", remedy="Known: input, encoded")
         if self.embedding is None and "{class}" not in self.template:

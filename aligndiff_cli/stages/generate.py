@@ -153,8 +153,10 @@ class GenerateStage:
         self._embeddings = self._read_bank(records.values(), problems)
         groups: list[Sequence[Item]] = []
         for cls in sorted({record.cls for record in records.values()}):
-            if (unfit := self._unfit(cls, Prompt(self.options.template, class_words(cls)))) is not None:
-                problems.append(unfit)
+            try:
+                self._check_prompt(Prompt(self.options.template, class_words(cls)))
+            except InputError as error:
+                problems.append(InputError(error.what, self.options.bank / cls, error.remedy))
                 continue
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             groups += list(chunks(self._inverted(cls, own), self.options.batch))
@@ -173,22 +175,17 @@ class GenerateStage:
                 if width != self.model.embedding_dim:
                     what = f"expected an embedding of width {self.model.embedding_dim}, got {width}"
                     raise InputError(what, path, "It was learnt with another model: put back the one that was here")
-                if (unfit := self._unfit(path, _inverted_prompt(embedding, record.cls))) is not None:
-                    raise unfit
-            except InputError as error:
-                problems.append(error)
+                self._check_prompt(_inverted_prompt(embedding, record.cls))
+            except (InputError, UsageError) as error:  # the template is the file's, not the command's
+                problems.append(InputError(error.what, path, error.remedy))
             else:
                 usable[record.id] = name
         return usable
 
-    def _unfit(self, where: str | Path, prompt: Prompt) -> InputError | None:
-        """Why a prompt cannot be encoded, if it cannot: it would cost the batches it is in."""
-        try:
-            for encoder in self.model.encoders:
-                encoder.lay_out(prompt)
-        except InputError as error:
-            return InputError(error.what, where, error.remedy)
-        return None
+    def _check_prompt(self, prompt: Prompt) -> None:
+        """Refuse a prompt that cannot be encoded, which would cost the batches it is in (InputError)."""
+        for encoder in self.model.encoders:
+            encoder.lay_out(prompt)
 
     def _counts(self) -> tuple[int, int]:
         inverted = round(self.options.per_class * self.options.inverted_share)

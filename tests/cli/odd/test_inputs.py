@@ -78,6 +78,20 @@ def labels_pair(folder: Path, stem: str) -> None:
         records("bank", "chess_queen/01", "dog/01"),
     ),
     Case(
+        "a class without a word",
+        lambda w: good_pair(w / "support/_-_", "01"),
+        INVERT,
+        "support/_-_: the name of the class has no word in it",
+        records("bank", "chess_queen/01", "dog/01"),
+    ),
+    Case(
+        "a class called like a file",
+        lambda w: good_pair(w / "support/run.yaml", "01"),
+        INVERT,
+        "support: 'run.yaml' cannot be the name of a class",
+        records("bank", "chess_queen/01", "dog/01"),
+    ),
+    Case(
         "a mask on unturned pixels",
         lambda w: unturned_mask(w / "support/dog", "02"),
         INVERT,

@@ -23,7 +23,7 @@ from tests.cli.odd.test_inputs import INVERT
 from tests.cli.world import World, draw_synth
 from tests.nasty import cut_short, good_pair, pipe
 
-HEADER = json.dumps({"template": "a {v*} {class}"})
+HEADER, NUMBER, PLAIN = (json.dumps({"template": template}) for template in ("a {v*} {class}", 7, "a {class}"))
 
 
 GENERATE = "generate --bank bank --out synth --per-class 2 --steps 2 --height 24 --width 40"
@@ -111,6 +111,27 @@ def tell(world: World) -> None:
                 if (c, k, n) != ("dog", "inverted", 1)
             ),
         ),
+    ),
+    Case(
+        "an embedding of no vector",
+        bank_and(lambda w: save_file({"<x>": torch.ones(0, 32)}, w / "bank/dog/01.safetensors", {"aligndiff": HEADER})),
+        GENERATE,
+        "bank/dog/01.safetensors: expected finite vectors of shape (n, width), got (0, 32)",
+        records("synth", "chess_queen/inverted-0000", "chess_queen/text-0000", "dog/text-0000"),
+    ),
+    Case(
+        "an embedding whose template is a number",
+        bank_and(lambda w: save_file({"<x>": torch.ones(1, 32)}, w / "bank/dog/01.safetensors", {"aligndiff": NUMBER})),
+        GENERATE,
+        "bank/dog/01.safetensors: does not say with which prompt it was learnt",
+        records("synth", "chess_queen/inverted-0000", "chess_queen/text-0000", "dog/text-0000"),
+    ),
+    Case(
+        "an embedding whose template has no place for it",
+        bank_and(lambda w: save_file({"<x>": torch.ones(1, 32)}, w / "bank/dog/01.safetensors", {"aligndiff": PLAIN})),
+        GENERATE,
+        "bank/dog/01.safetensors: the template 'a {class}' has no {v*}",
+        records("synth", "chess_queen/inverted-0000", "chess_queen/text-0000", "dog/text-0000"),
     ),
     Case(
         "an embedding that is a pipe",
