@@ -40,8 +40,8 @@ CONDITIONING = ("full", "text")
 PREDICTED = 16
 """Most query images of one size predicted at once."""
 UNLABELLED_NOTE = (
-    "The few shots have no label maps (--support-labels): all around their masks is learnt as background, objects of"
-    " base classes too."
+    "The few shots have no label maps (--support-labels): all around their masks is learnt as background, objects of "
+    "base classes too."
 )
 BUNDLED_NOTE = (
     "Using the bundled backbone with small settings, which suit emoji scenes. For photographs pass --backbone, "
@@ -329,7 +329,7 @@ def label_folder(o: GfssOptions, place: Place) -> Path | None:
     if o.support_labels is not None:
         return place.path(o.support_labels)
     support = place.path(o.support)
-    beside = support.with_name(f"{support.name}_labels")
+    beside = support.parent / f"{support.name}_labels"
     return beside if beside.is_dir() else None
 
 
