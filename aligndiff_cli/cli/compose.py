@@ -44,6 +44,7 @@ def command(
         ),
     ] = False,
     support_masks: flags.SupportMasks = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     output_format: flags.Format = "voc",
     count: Annotated[
         int,
@@ -119,6 +120,7 @@ def command(
                 out=out,
                 support=support,
                 support_masks=support_masks,
+                mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                 format=output_format,
                 unlabelled=unlabelled,
                 count=count,

@@ -42,6 +42,7 @@ def command(
         Path | None,
         typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=SHARED),
     ] = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     query: Annotated[
         Path | None,
         typer.Option(
@@ -183,6 +184,7 @@ def command(
                 FssOptions(
                     support=str(flags.needed(support, "--support", protocol)),
                     support_masks=None if support_masks is None else str(support_masks),
+                    mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),
                     out=out,
@@ -210,6 +212,7 @@ def command(
                     base=str(flags.needed(base, "--base", protocol)),
                     support=str(flags.needed(support, "--support", protocol)),
                     support_masks=None if support_masks is None else str(support_masks),
+                    mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                     support_labels=None if support_labels is None else str(support_labels),
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),

@@ -35,6 +35,17 @@ def at_least(least: float, most: float = MOST) -> Any:
     return check
 
 
+def one_of(*known: str) -> Any:
+    """A check that a text is one of these."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise typer.BadParameter(f"expected one of {', '.join(known)}, got {value!r}")
+        return value
+
+    return check
+
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", rich_help_panel=FOLDERS)]
 Seed = Annotated[
     int,
@@ -61,6 +72,15 @@ Quiet = Annotated[
 SupportMasks = Annotated[
     Path | None,
     typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=FOLDERS),
+]
+MaskOrientation = Annotated[
+    str,
+    typer.Option(
+        callback=one_of("auto", "shown", "stored"),
+        help="What masks without an EXIF orientation were drawn on, where their photograph has one: the photograph as "
+        "it is shown, or its stored pixels. auto: what fits; if both do, as it is shown, and says so.",
+        rich_help_panel=FOLDERS,
+    ),
 ]
 Format = Annotated[
     str,

@@ -26,6 +26,7 @@ def command(
         Path | None,
         typer.Option(help="Folder of the masks, laid out alike, if not beside the images.", rich_help_panel=FOLDERS),
     ] = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     steps: Annotated[
         int | None,
         typer.Option(
@@ -159,6 +160,7 @@ def command(
             InvertOptions(
                 images=images,
                 masks=masks,
+                mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                 out=out,
                 steps=steps,
                 learning_rate=learning_rate,

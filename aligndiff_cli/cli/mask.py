@@ -31,6 +31,7 @@ def command(
         ),
     ] = None,
     support_masks: flags.SupportMasks = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     segmenter: Annotated[
         str | None,
         typer.Option(
@@ -208,6 +209,7 @@ def command(
                 images=images,
                 support=support,
                 support_masks=support_masks,
+                mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                 out=out,
                 segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                 consensus_iou=consensus_iou,

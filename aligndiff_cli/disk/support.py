@@ -20,11 +20,19 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask, turned_alike
+from aligndiff_cli.disk.images import (
+    ImageArray,
+    MaskArray,
+    Orientation,
+    check_pair,
+    read_image,
+    read_mask,
+    turned_alike,
+)
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 
@@ -54,12 +62,14 @@ class Pair:
         cls: class name, the folder's, NFC.
         stem: file name of the image without suffix, NFC; unique within the class.
         image, mask: the files.
+        orientation: what the mask was drawn on, where the image has an EXIF orientation.
     """
 
     cls: str
     stem: str
     image: Path
     mask: Path
+    orientation: Orientation = "auto"
 
 
 @dataclass
@@ -77,12 +87,13 @@ class SupportScan:
     classes: set[str] = field(default_factory=set)
 
 
-def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
+def scan_support(images: Path, masks: Path | None = None, orientation: Orientation = "auto") -> SupportScan:
     """Pair images with masks, class folder by class folder.
 
     Args:
         images: the support folder.
         masks: folder of the masks, laid out alike; None where they lie beside the images.
+        orientation: what the masks were drawn on, see :func:`aligndiff_cli.disk.images.turned_alike`.
 
     Raises:
         UsageError: a folder does not exist, or is a file.
@@ -111,7 +122,7 @@ def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
     for cls in sorted(mask_classes.keys() - classes.keys()):
         remedy = f"Add '{images.name}/{cls}/' or remove this folder"
         found.problems.append(InputError("holds masks of a class that has no images", mask_classes[cls], remedy))
-    found.pairs.sort()
+    found.pairs = sorted(replace(pair, orientation=orientation) for pair in found.pairs)
     found.problems.sort(key=str)
     return found
 
@@ -126,7 +137,7 @@ def load_pair(pair: Pair) -> tuple[ImageArray, MaskArray]:
         InputError: a file cannot be read, sizes differ, or the mask is empty or full.
     """
     image, mask = read_image(pair.image), read_mask(pair.mask)
-    mask = turned_alike(mask, image.shape[:2], pair.image, pair.mask)
+    mask = turned_alike(mask, image.shape[:2], pair.image, pair.mask, pair.orientation)
     check_pair(image, mask, pair.image, pair.mask)
     return image, mask
 

@@ -13,6 +13,7 @@ import torch
 
 import aligndiff_cli
 from aligndiff_cli import __version__
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
@@ -73,6 +74,11 @@ def parse_dtype(name: str | None) -> torch.dtype | None:
 def tiling(model: DiffusionModel, size: tuple[int, int]) -> dict[str, bool | None]:
     """What a run file tells about tiles at this (height, width), which change pixels a little; None for none."""
     return {"vae_tiling": model.tiles(*size) or None}
+
+
+def oriented(orientation: Orientation) -> dict[str, str]:
+    """What a run file tells about how masks lie on turned photographs, if that was said."""
+    return {} if orientation == "auto" else {"mask_orientation": orientation}
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.disk.images import Orientation, write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.disk.support import Pair, scan_support
+from aligndiff_cli.disk.support import Pair, SupportScan, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by, first_few
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
@@ -22,7 +22,7 @@ from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
-from aligndiff_cli.stages.common import SegmenterChoice, versions
+from aligndiff_cli.stages.common import SegmenterChoice, oriented, versions
 from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
@@ -39,6 +39,7 @@ class FssOptions:
 
     support: str
     support_masks: str | None
+    mask_orientation: Orientation
     query: str
     masks: str | None
     out: Path
@@ -114,7 +115,9 @@ class FssStage:
         options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "filter": o.filter}
         return RunFile(
             "evaluate",
-            {**options, "queries": o.queries, "episodes": o.episodes, "shots": o.shots, "compare_size": o.compare_size},
+            options
+            | oriented(o.mask_orientation)
+            | {"queries": o.queries, "episodes": o.episodes, "shots": o.shots, "compare_size": o.compare_size},
             o.seed,
             {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
@@ -172,7 +175,11 @@ class FssStage:
         paths = place.path(o.support), place.path(o.query)
         known: set[str] = set()
         masks = None if o.support_masks is None else place.path(o.support_masks)
-        support, query = (_by_class(*own, problems, known) for own in ((paths[0], masks), (paths[1], None)))
+        scans = (
+            scan_support(paths[0], masks, o.mask_orientation),
+            scan_support(paths[1], orientation=o.mask_orientation),
+        )
+        support, query = (_by_class(scan, problems, known) for scan in scans)
         if not support.keys() & query.keys():
             raise FolderError(f"has no class in common with {paths[1]}", paths[0])
         for cls in sorted(support.keys() ^ query.keys()):
@@ -291,8 +298,7 @@ def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:
     return replace(result, rows={row.name: part for row, part in zip(rows, result.rows.values(), strict=True)})
 
 
-def _by_class(folder: Path, masks: Path | None, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
-    scan = scan_support(folder, masks)
+def _by_class(scan: SupportScan, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
     problems += scan.problems
     known |= scan.classes
     found: dict[str, list[Pair]] = {}

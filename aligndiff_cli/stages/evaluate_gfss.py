@@ -13,6 +13,7 @@ import numpy as np
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair
@@ -29,7 +30,7 @@ from aligndiff_cli.models.semantic.methods import METHODS
 from aligndiff_cli.models.semantic.novel import NovelSettings, learn, predict
 from aligndiff_cli.models.semantic.task import LAYOUTS, Task
 from aligndiff_cli.stages import gfss_data as data
-from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.common import oriented, versions
 from aligndiff_cli.stages.gfss_base import BaseChoice, BaseModel
 from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
@@ -62,6 +63,7 @@ class GfssOptions:
     base: str
     support: str
     support_masks: str | None
+    mask_orientation: Orientation
     support_labels: str | None
     query: str
     masks: str | None
@@ -138,7 +140,7 @@ class GfssStage:
         """How this run evaluates."""
         o = self.options
         kept = ("method", "layout", "conditioning", "per_class", "inverted_share", "shots", "step_classes")
-        options = {"protocol": "gfss", **{name: getattr(o, name) for name in kept}}
+        options = {"protocol": "gfss", **{name: getattr(o, name) for name in kept}, **oriented(o.mask_orientation)}
         options["novel stage"] = options_dict(self.settings, without=())
         options["base stage"] = o.base_stage.options()
         paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
@@ -156,7 +158,7 @@ class GfssStage:
     def _plan_run(self, place: Place, problems: list[InputError]) -> Item:
         o = self.options
         masks = None if o.support_masks is None else place.path(o.support_masks)
-        pairs, bad = data.usable_pairs(place.path(o.support), masks)
+        pairs, bad = data.usable_pairs(place.path(o.support), masks, o.mask_orientation)
         problems += bad
         shots = data.choose_shots(pairs, o.shots, o.seed, place.run)
         if place.fold not in self._folds:
@@ -183,7 +185,8 @@ class GfssStage:
     def _open_fold(self, name: str, novel: Sequence[str], problems: list[InputError]) -> Fold:
         """Open base and query images, which are the same in all runs (``{run}`` in their paths is run 0)."""
         o, first = self.options, Place(name, 0)
-        base_folder, query_folder = open_voc(first.path(o.base)), open_voc(first.path(o.query), "val")
+        base_folder = open_voc(first.path(o.base), orientation=o.mask_orientation)
+        query_folder = open_voc(first.path(o.query), "val", o.mask_orientation)
         rows = data.rows_of(base_folder, novel)
         base = data.read_scenes(base_folder, rows, base_only=True)
         query = data.read_scenes(query_folder, rows, base_only=False)

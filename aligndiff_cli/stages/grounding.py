@@ -13,6 +13,7 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import BaseFolder, open_base
 from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.digest import joint_digest
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, own_run, relative_to_folder, write_run
 from aligndiff_cli.errors import FolderError, InputError, first_few
@@ -27,7 +28,7 @@ from aligndiff_cli.models.diffusion.grounding_training import (
 )
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.stages.common import model_folder, versions
+from aligndiff_cli.stages.common import model_folder, oriented, versions
 from aligndiff_cli.stages.refiners import Advance, ClassImages, PerImage, Results, Words
 from aligndiff_cli.stages.runner import options_dict
 
@@ -58,10 +59,19 @@ class GroundingRefiner(PerImage):
     words = Words("with a mask", "without", "by the grounding module", "nothing found")
 
     def __init__(
-        self, source: str, base: Path | None, folder: Path, settings: GroundingSettings, *, device: str, seed: int
+        self,
+        source: str,
+        base: Path | None,
+        folder: Path,
+        settings: GroundingSettings,
+        *,
+        orientation: Orientation = "auto",
+        device: str,
+        seed: int,
     ) -> None:
         self._source = source
-        self._base = None if base is None else named_base(base)
+        self._base = None if base is None else named_base(base, orientation)
+        self._orientation = orientation
         self._folder = folder
         self._settings = settings
         self._device = device
@@ -99,7 +109,7 @@ class GroundingRefiner(PerImage):
         else:
             s = self._settings
             options: dict[str, Any] = options_dict(s, without=())
-            options |= {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base)}
+            options |= {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base), **oriented(self._orientation)}
             inputs = {"base": relative_to_folder(self._base.root, self._folder)}
             wanted = RunFile(COMMAND, options, self._seed, inputs, {"diffusion": model}, versions())
         if before is not None:
@@ -163,13 +173,13 @@ class GroundingRefiner(PerImage):
         return object_window(rng, image, labels, cls, self.model.image_size)
 
 
-def named_base(base: Path) -> BaseFolder:
+def named_base(base: Path, orientation: Orientation = "auto") -> BaseFolder:
     """Labelled scenes whose classes have names.
 
     Raises:
         FolderError: it is not one, or has no classes.txt.
     """
-    folder = open_base(base)
+    folder = open_base(base, orientation=orientation)
     if folder.classes is None:
         raise FolderError(
             f"has no {layout.CLASSES}, and the grounding module asks by name", base, "Add it: line i names class i"

@@ -12,7 +12,7 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_soft, write_png
+from aligndiff_cli.disk.images import Orientation, read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
@@ -62,6 +62,7 @@ class MaskOptions:
     images: Path
     support: Path | None
     support_masks: Path | None
+    mask_orientation: Orientation
     out: Path
     segmenter: SegmenterChoice
     consensus_iou: float
@@ -115,7 +116,15 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
             o.grounding_layers,
             o.grounding_dice,
         )
-        return GroundingRefiner(o.model or made_by, o.base, folder, settings, device=o.device, seed=o.seed)
+        return GroundingRefiner(
+            o.model or made_by,
+            o.base,
+            folder,
+            settings,
+            orientation=o.mask_orientation,
+            device=o.device,
+            seed=o.seed,
+        )
     if name == "noise-learning":
         refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size", "--no-ssp-refine")
         return NoiseRefiner(
@@ -136,6 +145,7 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
         o.segmenter,
         o.support,
         o.support_masks,
+        orientation=o.mask_orientation,
         consensus_iou=o.consensus_iou,
         keep=keep,
         max_supports=o.max_supports,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import InputError, UsageError
 from aligndiff_cli.method.consensus import Image, Keep, Mask, Refined, iou, refine
@@ -22,7 +23,7 @@ from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
 from aligndiff_cli.models.segmenters import POCKET, Segmenter
 from aligndiff_cli.models.segmenters.backbone import load_backbone
-from aligndiff_cli.stages.common import SEGMENTER_NOTE, SegmenterChoice
+from aligndiff_cli.stages.common import SEGMENTER_NOTE, SegmenterChoice, oriented
 
 Advance = Callable[..., None]
 Results = Iterator[tuple[int, Refined]]
@@ -154,6 +155,7 @@ class ConsensusRefiner:
 
     Args:
         support, support_masks: where the real pairs are.
+        orientation: what their masks were drawn on.
         consensus_iou, keep: see ``method.consensus.refine``.
         max_supports: see there; 0 for all accepted pairs, None for what suits the segmenter.
     """
@@ -167,6 +169,7 @@ class ConsensusRefiner:
         support: Path,
         support_masks: Path | None,
         *,
+        orientation: Orientation,
         consensus_iou: float,
         keep: Keep,
         max_supports: int | None,
@@ -175,7 +178,7 @@ class ConsensusRefiner:
         self.name = choice.name or "consensus"
         self.notes: Sequence[str] = choice.notes
         self._choice = choice
-        self._support, self._support_masks = support, support_masks
+        self._support, self._support_masks, self._orientation = support, support_masks, orientation
         self._alpha, self._keep, self._max_supports = consensus_iou, keep, max_supports
         self._device = device
         self._real: dict[str, list[Pair]] = {}
@@ -193,11 +196,11 @@ class ConsensusRefiner:
     def describe(self) -> tuple[dict[str, Any], dict[str, Path], dict[str, str]]:
         options = {"consensus_iou": self._alpha, "keep": self._keep, "max_supports": self.most_shown}
         network = {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}
-        return options, {"support": self._support}, network
+        return options | oriented(self._orientation), {"support": self._support}, network
 
     def check(self) -> list[InputError]:
         """Keep the pairs that can be used; return what cannot."""
-        scan = scan_support(self._support, self._support_masks)
+        scan = scan_support(self._support, self._support_masks, self._orientation)
         problems = list(scan.problems)
         for pair, _ in load_usable(scan.pairs, problems):
             self._real.setdefault(pair.cls, []).append(pair)
