@@ -56,9 +56,13 @@ def polygon_mask(polygon: Sequence[float], height: int, width: int) -> MaskArray
     Raises:
         ValueError: an odd number of coordinates, or some that are no numbers.
     """
-    corners = np.asarray(polygon, np.float64)
+    refusal = ValueError(f"expected corners as x, y, x, y, ... in finite numbers, got {str(polygon)[:60]}")
+    try:
+        corners = np.asarray(polygon, np.float64)
+    except (TypeError, ValueError) as error:
+        raise refusal from error
     if corners.ndim != 1 or not np.isfinite(corners).all():
-        raise ValueError(f"expected corners as x, y, x, y, ... in finite numbers, got {str(polygon)[:60]}")
+        raise refusal
     if len(polygon) % 2:
         raise ValueError(f"expected corners as pairs x, y, got {len(polygon)} numbers")
     x1, y1 = corners.reshape(-1, 2).T
