@@ -34,7 +34,7 @@ def vae(
     icons: Icons,
     work: Work = WORK,
     image_size: ImageSize = 64,
-    steps: Steps = 4000,
+    steps: Steps = 9000,
     batch: Batch = 16,
     pool: Pool = 24000,
     seed: Seed = 0,
@@ -76,9 +76,9 @@ def pool(icons: Icons, work: Work = WORK, image_size: ImageSize = 64, seed: Seed
 @app.command()
 def diffusion(
     work: Work = WORK,
-    steps: Steps = 200000,
+    steps: Steps = 400000,
     until: Until = None,
-    batch: Batch = 32,
+    batch: Batch = 16,
     looks_share: Annotated[float, typer.Option(min=0, max=1, help="Captions with vectors of looks.")] = 0.5,
     bare_share: Annotated[float, typer.Option(min=0, max=1, help="Captions silent after their last word.")] = 0.5,
     noisy_share: Annotated[float, typer.Option(min=0, max=1, help="Noise levels drawn nearer to pure noise.")] = 0.5,
@@ -159,6 +159,16 @@ def measure(
     typer.echo(text)
     if out is not None:
         out.write_text(text + "\n")
+
+
+@app.command()
+def keep(work: Work = WORK) -> None:
+    """Keep the averages of an unfinished training in the repository, where a training without a state goes on from."""
+    from aligndiff_cli.pocket.recipe.training import keep
+
+    for name in ("vae.safetensors", "decoder.safetensors", "diffusion.safetensors"):
+        if (work / name).exists():
+            keep(work / name)
 
 
 @app.command()

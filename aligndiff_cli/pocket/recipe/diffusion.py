@@ -45,7 +45,7 @@ class DiffusionOptions:
 
     steps: int
     until: int
-    batch: int = 32
+    batch: int = 16
     parts: int = 1
     looks_share: float = LOOKS_SHARE
     bare_share: float = 0.5

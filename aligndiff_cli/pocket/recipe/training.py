@@ -27,6 +27,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+KEPT = Path(__file__).parent / "kept"
+"""Averages of an unfinished training that are part of the repository."""
+
+
 class Ema:
     """Exponential moving average of parameters, with a short memory early on.
 
@@ -61,9 +65,13 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, e
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> int:
-    """Bring everything back as `save_state` left it; returns the step to go on from (0 without a file)."""
+    """Bring everything back as `save_state` left it; returns the step to go on from.
+
+    Without a file, the kept averages of this training are gone on from, if there are any that fit (Adam's moments then
+    begin anew); else it is step 0.
+    """
     if not path.exists():
-        return 0
+        return _load_kept(KEPT / path.name, model, ema)
     tensors = load_file(path)
     model.load_state_dict(_under(tensors, "model/"))
     if ema is not None:
@@ -75,14 +83,38 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, e
         moments.setdefault(int(index), {})[name] = value
     state = optimizer.state_dict()
     optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+    return _step_of(path)
+
+
+def _load_kept(path: Path, model: nn.Module, ema: Ema | None) -> int:
+    if ema is None or not path.exists():
+        return 0
+    averages = _under(load_file(path), "ema/")
+    if {name: mean.shape for name, mean in averages.items()} != {n: mean.shape for n, mean in ema.mean.items()}:
+        return 0
+    for name, mean in averages.items():
+        ema.mean[name].copy_(mean)
+    model.load_state_dict(ema.mean, strict=False)
+    return _step_of(path)
+
+
+def keep(path: Path) -> None:
+    """Copy the averages of a state file to `KEPT`, in half precision, for a training that moves elsewhere."""
+    KEPT.mkdir(exist_ok=True)
+    averages = {name: mean.half() for name, mean in load_file(path).items() if name.startswith("ema/")}
+    save_file(averages, KEPT / path.name, {"step": str(_step_of(path))})
+
+
+def _step_of(path: Path) -> int:
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return int(header["__metadata__"]["step"])
 
 
 def ema_weights(path: Path) -> dict[str, Tensor]:
-    """The averaged weights stored in a state file."""
-    return _under(load_file(path), "ema/")
+    """The averaged weights, float32, of a state file, or the kept ones where it is not there."""
+    averages = _under(load_file(path if path.exists() else KEPT / path.name), "ema/")
+    return {name: mean.float() for name, mean in averages.items()}
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

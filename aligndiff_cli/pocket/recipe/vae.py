@@ -17,7 +17,7 @@ from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.pocket.recipe.drawings import NAMED, UNNAMED, Drawing, load_drawings
 from aligndiff_cli.pocket.recipe.pictures import calm_picture, rough_picture, to_tensor
-from aligndiff_cli.pocket.recipe.training import Ema, Progress, ema_weights, load_state, save_state, scheduled_lr
+from aligndiff_cli.pocket.recipe.training import KEPT, Ema, Progress, ema_weights, load_state, save_state, scheduled_lr
 
 CHANNELS = 16
 """Latent channels, as many as Stable Diffusion 3's and Flux's."""
@@ -125,11 +125,12 @@ def train_decoder(
 
 
 def trained_vae(work: Path, side: int) -> AutoencoderKL:
-    """The averaged VAE of ``work/vae.safetensors``, or with its decoder of ``work/decoder.safetensors`` if there."""
+    """The averaged VAE of ``work/vae.safetensors``, with ``work/decoder.safetensors``'s decoder if there is one."""
     vae = build_vae(side).eval()
     vae.load_state_dict(ema_weights(work / "vae.safetensors"))
-    if (work / "decoder.safetensors").exists():
-        vae.load_state_dict(ema_weights(work / "decoder.safetensors"), strict=False)
+    decoder = work / "decoder.safetensors"
+    if decoder.exists() or (KEPT / decoder.name).exists():
+        vae.load_state_dict(ema_weights(decoder), strict=False)
     return vae
 
 

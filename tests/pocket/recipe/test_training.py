@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.pocket.recipe import training
 from aligndiff_cli.pocket.recipe.training import (
     Ema,
     Progress,
@@ -75,6 +76,23 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path: Path,
     assert all(torch.equal(first[k], second[k]) for k in first)
     assert not torch.equal(first["0.weight"], whole[0].weight)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_a_training_without_a_state_goes_on_from_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "KEPT", tmp_path / "kept")
+    run(tmp_path / "a.safetensors", 4)
+    training.keep(tmp_path / "a.safetensors")
+    averages = ema_weights(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").unlink()
+    assert ema_weights(tmp_path / "a.safetensors").keys() == averages.keys()
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    ema = Ema(model, 0.9)
+    assert load_state(tmp_path / "a.safetensors", model, torch.optim.AdamW(model.parameters()), ema) == 4
+    for name, value in model.named_parameters():
+        assert torch.allclose(value, averages[name], atol=1e-3)
+        assert torch.equal(value, ema.mean[name])
+    other = nn.Linear(3, 5)  # what was kept is of another network
+    assert load_state(tmp_path / "a.safetensors", other, torch.optim.AdamW(other.parameters()), Ema(other, 0.9)) == 0
 
 
 def test_the_last_step_is_always_saved(capsys: pytest.CaptureFixture[str]) -> None:
