@@ -6,7 +6,8 @@ Exit codes of the command line: 0 all done, 1 something was skipped or could not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 TOLD = 3
@@ -64,3 +65,20 @@ def first_few(problems: Sequence[AligndiffError]) -> str:
     texts = list(dict.fromkeys(str(problem) for problem in problems))
     more = [f"{len(texts) - TOLD} more"] if len(texts) > TOLD else []
     return "; ".join([*texts[:TOLD], *more])
+
+
+@contextmanager
+def explained_by(problems: Sequence[AligndiffError]) -> Iterator[None]:
+    """Add to an error that ends the work the first of the problems met until then, which may be why.
+
+    Args:
+        problems: looked at when the error comes; those that it tells of already are not told twice.
+    """
+    try:
+        yield
+    except (FolderError, InputError) as error:
+        others = [problem for problem in problems if problem.what not in str(error)]
+        if not others:
+            raise
+        what = f"{error.what} (what was met before: {first_few(others)})"
+        raise type(error)(what, error.where, error.remedy) from error

@@ -43,6 +43,8 @@ def command(
             rich_help_panel=FOLDERS,
         ),
     ] = False,
+    support_masks: flags.SupportMasks = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     output_format: flags.Format = "voc",
     count: Annotated[
         int,
@@ -117,6 +119,8 @@ def command(
                 base=base,
                 out=out,
                 support=support,
+                support_masks=support_masks,
+                mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                 format=output_format,
                 unlabelled=unlabelled,
                 count=count,

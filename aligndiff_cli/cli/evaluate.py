@@ -38,6 +38,11 @@ def command(
     support: Annotated[
         Path | None, typer.Option(help="Real support pairs, the ones `aligndiff invert` saw.", rich_help_panel=SHARED)
     ] = None,
+    support_masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=SHARED),
+    ] = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     query: Annotated[
         Path | None,
         typer.Option(
@@ -83,6 +88,16 @@ def command(
             callback=flags.at_least(1), help="Query pictures per class.", show_default="all", rich_help_panel=FSS
         ),
     ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            callback=flags.at_least(1),
+            help="Episodes, drawn by the seed: a class, one of its queries and, with --shots, its support pairs "
+            "(HSNet: 1000 on PASCAL-5i and COCO-20i).",
+            show_default="every query once",
+            rich_help_panel=FSS,
+        ),
+    ] = None,
     compare_size: Annotated[
         int | None,
         typer.Option(
@@ -126,6 +141,7 @@ def command(
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
+    ssp_refine: flags.SspRefine = True,
     device: flags.Device = "auto",
     seed: flags.Seed = 0,
     shard: flags.Shard = None,
@@ -167,6 +183,8 @@ def command(
             return FssStage(
                 FssOptions(
                     support=str(flags.needed(support, "--support", protocol)),
+                    support_masks=None if support_masks is None else str(support_masks),
+                    mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),
                     out=out,
@@ -176,9 +194,11 @@ def command(
                     beta=beta,
                     filter=filter_,
                     queries=queries,
+                    episodes=episodes,
+                    shots=shots,
                     compare_size=compare_size,
                     ood=None if ood is None else str(ood),
-                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                    segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                     device=device,
                     seed=seed,
                 )
@@ -191,6 +211,8 @@ def command(
                 GfssOptions(
                     base=str(flags.needed(base, "--base", protocol)),
                     support=str(flags.needed(support, "--support", protocol)),
+                    support_masks=None if support_masks is None else str(support_masks),
+                    mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                     support_labels=None if support_labels is None else str(support_labels),
                     query=str(flags.needed(query, "--query", protocol)),
                     masks=None if masks is None else str(masks),

@@ -35,6 +35,17 @@ def at_least(least: float, most: float = MOST) -> Any:
     return check
 
 
+def one_of(*known: str) -> Any:
+    """A check that a text is one of these."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise typer.BadParameter(f"expected one of {', '.join(known)}, got {value!r}")
+        return value
+
+    return check
+
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", rich_help_panel=FOLDERS)]
 Seed = Annotated[
     int,
@@ -57,6 +68,19 @@ Config = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Make everything again, whatever is there.", rich_help_panel=RUN)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
+]
+SupportMasks = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=FOLDERS),
+]
+MaskOrientation = Annotated[
+    str,
+    typer.Option(
+        callback=one_of("auto", "shown", "stored"),
+        help="What masks without an EXIF orientation were drawn on, where their photograph has one: the photograph as "
+        "it is shown, or its stored pixels. auto: what fits; if both do, as it is shown, and says so.",
+        rich_help_panel=FOLDERS,
+    ),
 ]
 Format = Annotated[
     str,
@@ -148,13 +172,28 @@ Backbone = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+
+
+def _segmenter_size(value: int | None) -> int | None:
+    return value if value == 0 else at_least(32, MOST_PIXELS)(value)
+
+
 SegmenterSize = Annotated[
     int | None,
     typer.Option(
-        callback=at_least(32, MOST_PIXELS),
-        help="Pixels at which the segmenter looks.",
-        show_default="what its weights suggest",
+        callback=_segmenter_size,
+        help="Side in pixels of the square in which the segmenter looks at pictures; 0 for each picture's own size "
+        "(not for hsnet).",
+        show_default="what its weights suggest, of SSP's authors' 0",
         rich_help_panel=MODEL,
+    ),
+]
+SspRefine = Annotated[
+    bool,
+    typer.Option(
+        "--ssp-refine/--no-ssp-refine",
+        help="SSP's second pass, which its authors' checkpoints named baseline do without.",
+        rich_help_panel=METHOD,
     ),
 ]
 

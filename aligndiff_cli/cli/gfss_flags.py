@@ -65,7 +65,12 @@ InvertedShare = Annotated[
         min=0, max=1, help="Share of real and inverted samples among the objects shown (D.3).", rich_help_panel=GFSS
     ),
 ]
-Shots = Annotated[int | None, _count("Real pairs per novel class, drawn anew for each run.", default="all there are")]
+Shots = Annotated[
+    int | None,
+    _count(
+        "Real pairs per class, drawn anew for each run (gfss) or each episode (fss).", SHARED, default="all there are"
+    ),
+]
 Folds = Annotated[
     str,
     typer.Option(

@@ -26,6 +26,7 @@ def command(
         Path | None,
         typer.Option(help="Folder of the masks, laid out alike, if not beside the images.", rich_help_panel=FOLDERS),
     ] = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     steps: Annotated[
         int | None,
         typer.Option(
@@ -104,6 +105,22 @@ def command(
     flip: Annotated[
         float, typer.Option(min=0, max=1, help="Chance to mirror a sample, image and mask.", rich_help_panel=METHOD)
     ] = 0.5,
+    framing: Annotated[
+        str,
+        typer.Option(
+            help="What of a picture is looked at: window (of the model's shape, around the object) or whole "
+            "(squeezed into that shape, as the release).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "window",
+    latent_mask: Annotated[
+        str,
+        typer.Option(
+            help="How a mask becomes one of latents: nearest-exact (the pixel at a position's centre), nearest (in its "
+            "corner, as the release) or area (the share of its pixels).",
+            rich_help_panel=METHOD,
+        ),
+    ] = "nearest-exact",
     instances: Annotated[
         int,
         typer.Option(
@@ -143,6 +160,7 @@ def command(
             InvertOptions(
                 images=images,
                 masks=masks,
+                mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                 out=out,
                 steps=steps,
                 learning_rate=learning_rate,
@@ -156,6 +174,8 @@ def command(
                 batch=batch,
                 accumulation=accumulation,
                 flip=flip,
+                framing=framing,
+                latent_mask=latent_mask,
                 instances=instances,
                 preview=preview,
                 model=model,

@@ -30,16 +30,14 @@ def command(
             rich_help_panel=FOLDERS,
         ),
     ] = None,
-    support_masks: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the support masks, if not beside the images.", rich_help_panel=FOLDERS),
-    ] = None,
+    support_masks: flags.SupportMasks = None,
+    mask_orientation: flags.MaskOrientation = "auto",
     segmenter: Annotated[
         str | None,
         typer.Option(
             help="Algorithm 1 with hsnet (trained), ssp (training-free) or prototype (the plainest); or a baseline: "
-            "attention (the coarse map as it is), grounding (a module trained on base classes) or noise-learning "
-            "(cross-validation on the coarse masks).",
+            "attention (the coarse map as it is), grounding (a small module after GD's, trained on base "
+            "classes) or noise-learning (cross-validation on the coarse masks).",
             show_default="the bundled one's default",
             rich_help_panel=METHOD,
         ),
@@ -47,6 +45,7 @@ def command(
     segmenter_weights: flags.SegmenterWeights = None,
     backbone: flags.Backbone = None,
     segmenter_size: flags.SegmenterSize = None,
+    ssp_refine: flags.SspRefine = True,
     consensus_iou: Annotated[
         float,
         typer.Option(min=0, max=1, help="α of Algorithm 1: agreement that makes a pair good.", rich_help_panel=METHOD),
@@ -69,14 +68,25 @@ def command(
             rich_help_panel=METHOD,
         ),
     ] = None,
-    max_supports: Annotated[
-        int,
+    coarse_cut: Annotated[
+        str,
         typer.Option(
-            callback=flags.at_least(1),
-            help="Most accepted pairs to re-condition on (best agreement first); bounds the time per image.",
+            help="Which grey levels of the map are cut out: at-least (those from the threshold on) or above (those "
+            "beyond it, as the release).",
             rich_help_panel=METHOD,
         ),
-    ] = 20,
+    ] = "at-least",
+    max_supports: Annotated[
+        int | None,
+        typer.Option(
+            callback=flags.at_least(0),
+            help="Most accepted pairs to re-condition on, best agreement first, beside the real ones; 0 for all of "
+            "them. Algorithm 1 takes all, which costs hsnet a pass per pair and image, ssp and prototype "
+            "nothing.",
+            show_default="all; 20 for hsnet",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     base: Annotated[
         Path | None,
         typer.Option(
@@ -101,8 +111,35 @@ def command(
         int, typer.Option(callback=flags.at_least(1), help="Base objects per step.", rich_help_panel=GROUNDING)
     ] = 16,
     grounding_lr: Annotated[
-        float, typer.Option(callback=flags.at_least(0), help="Learning rate of AdamW.", rich_help_panel=GROUNDING)
+        float,
+        typer.Option(
+            callback=flags.at_least(0),
+            help="Learning rate of AdamW (Li et al.: Adam, 1e-5).",
+            rich_help_panel=GROUNDING,
+        ),
     ] = 1e-3,
+    grounding_width: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(8),
+            help="Channels of the module, a multiple of 8 (Li et al.: 512).",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = 128,
+    grounding_layers: Annotated[
+        int,
+        typer.Option(
+            callback=flags.at_least(1), help="Layers of its decoder (Li et al.: 3).", rich_help_panel=GROUNDING
+        ),
+    ] = 2,
+    grounding_dice: Annotated[
+        float,
+        typer.Option(
+            callback=flags.at_least(0),
+            help="Weight of dice beside cross-entropy (Li et al.: 0).",
+            rich_help_panel=GROUNDING,
+        ),
+    ] = 1.0,
     model: Annotated[
         str | None,
         typer.Option(
@@ -172,11 +209,13 @@ def command(
                 images=images,
                 support=support,
                 support_masks=support_masks,
+                mask_orientation=mask_orientation,  # type: ignore[arg-type]  # its check has seen it
                 out=out,
-                segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size),
+                segmenter=SegmenterChoice(segmenter, segmenter_weights, backbone, segmenter_size, ssp_refine),
                 consensus_iou=consensus_iou,
                 keep=keep,
                 attention_threshold=attention_threshold,
+                coarse_cut=coarse_cut,
                 max_supports=max_supports,
                 model=model,
                 base=base,
@@ -184,6 +223,9 @@ def command(
                 grounding_steps=grounding_steps,
                 grounding_batch=grounding_batch,
                 grounding_lr=grounding_lr,
+                grounding_width=grounding_width,
+                grounding_layers=grounding_layers,
+                grounding_dice=grounding_dice,
                 noise_folds=noise_folds,
                 noise_steps=noise_steps,
                 noise_iou=noise_iou,

@@ -19,24 +19,25 @@ def command(
 ) -> None:
     """Say what each stage folder holds: done, missing, changed since, failed.
 
-    Exit code 1 if anything is missing, changed or failed.
+    Exit code 1 if anything is missing, changed or failed, or a folder is none of a stage.
     """
     with errors_reported():
         from rich.table import Table
 
-        from aligndiff_cli.stages.status import look
+        from aligndiff_cli.stages.status import UNKNOWN, look_at_all
 
         table = Table("folder", "stage", "done", "missing", "changed", "failed", "remarks")
         table.box, table.header_style, table.columns[0].overflow = None, "bold", "fold"
-        states = [look(folder) for folder in folders]
+        states = look_at_all(folders)
         for state in states:
-            counts = (state.done, len(state.missing), len(state.changed), state.failed)
-            words = (str(state.folder), state.command, *map(str, counts), "; ".join(state.remarks))
+            known = (state.done, len(state.missing), len(state.changed), state.failed)
+            counts = [UNKNOWN] * 4 if state.command == UNKNOWN else map(str, known)
+            words = (str(state.folder), state.command, *counts, "; ".join(state.remarks))
             table.add_row(*map(escape, words))
         output.print(table, soft_wrap=False)
         for state in states:
             for label, names in (("missing", state.missing), ("changed", state.changed)):
                 for name in names[:5]:
                     output.print(f"{label}: {state.folder / name}", markup=False)
-        if any(state.missing or state.changed or state.failed for state in states):
+        if any(state.missing or state.changed or state.failed or state.command == UNKNOWN for state in states):
             raise typer.Exit(1)

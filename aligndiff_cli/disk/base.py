@@ -12,7 +12,7 @@ import numpy as np
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.coco_base import find_instances, open_coco
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import read_image
+from aligndiff_cli.disk.images import Orientation, read_image
 from aligndiff_cli.disk.support import IMAGE_SUFFIXES, MASK_ENDING
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 
@@ -72,12 +72,13 @@ class PhotoFolder:
         return {"picture": file_digest(self.picture(stem))}
 
 
-def open_base(path: Path, *, unlabelled: bool = False) -> BaseFolder:
+def open_base(path: Path, *, unlabelled: bool = False, orientation: Orientation = "auto") -> BaseFolder:
     """Open base scenes.
 
     Args:
         path: a VOC folder (split ``train``), an instances file, the folder of one, or any folder.
         unlabelled: take every photograph below the folder, and no labels.
+        orientation: what the labels were drawn on, see :func:`aligndiff_cli.disk.images.turned_alike`.
 
     Raises:
         UsageError: ``unlabelled`` is asked for, and there are labels.
@@ -91,15 +92,15 @@ def open_base(path: Path, *, unlabelled: bool = False) -> BaseFolder:
             raise UsageError(f"--unlabelled: there are labels in {voc.LABELS}/", path, "Leave out --unlabelled")
         return open_photographs(path)
     if path.is_file():
-        return open_coco(path)
+        return open_coco(path, orientation)
     instances = None if all(labelled) else find_instances(path)
     if instances is None and any(labelled):
-        return voc.open_voc(path)
+        return voc.open_voc(path, orientation=orientation)
     if instances is None:
         raise FolderError(
             "expected labelled scenes, found neither VOC's folders nor a JSON file of COCO's", path, FORMS
         )
-    return open_coco(instances)
+    return open_coco(instances, orientation)
 
 
 def open_photographs(folder: Path) -> PhotoFolder:

@@ -19,7 +19,7 @@ import numpy as np
 
 from aligndiff_cli.disk.coco_masks import segmentation_mask
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, stored_size
+from aligndiff_cli.disk.images import MAX_PIXELS, Orientation, read_image, stored_size
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.voc import BACKGROUND_NAMES, fitted
@@ -48,6 +48,7 @@ class CocoFolder:
         stems: names of the pictures that are there, in the order of their ids.
         classes: names of classes 1, 2, ...
         problems: what had to be left out.
+        orientation: what the instances were drawn on, where their pictures have an EXIF orientation.
     """
 
     root: Path
@@ -56,6 +57,7 @@ class CocoFolder:
     problems: Sequence[InputError]
     _images: Mapping[str, _Image] = field(repr=False)
     _numbers: Mapping[Any, int] = field(repr=False)
+    orientation: Orientation = "auto"
 
     def picture(self, stem: str) -> Path:
         """Where the photograph of an item is."""
@@ -96,7 +98,7 @@ class CocoFolder:
             labels = paint(own.annotations, self._numbers, *said)
         except MALFORMED as error:
             raise self._malformed(stem, error) from error
-        return image, fitted(labels, image.shape[:2], own.picture, self.root)
+        return image, fitted(labels, image.shape[:2], own.picture, self.root, self.orientation)
 
     def digests(self, stem: str) -> dict[str, str]:
         """Of the picture and of the labels of an item, by these names (InputError if one cannot be read)."""
@@ -126,6 +128,8 @@ def paint(annotations: Sequence[Mapping[str, Any]], numbers: Mapping[Any, int], 
     Raises:
         ValueError, KeyError: an annotation is malformed.
     """
+    if not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"a picture of {height} x {width} pixels cannot be")
     for annotation in annotations:
         if not annotation.get("segmentation"):
             raise ValueError(f"annotation {annotation.get('id', '')} has no segmentation")
@@ -156,7 +160,7 @@ def find_instances(folder: Path) -> Path | None:
     return None
 
 
-def open_coco(path: Path) -> CocoFolder:
+def open_coco(path: Path, orientation: Orientation = "auto") -> CocoFolder:
     """Open an instances file.
 
     Raises:
@@ -192,7 +196,7 @@ def open_coco(path: Path) -> CocoFolder:
             path,
             f"Looked in {', '.join(str(place) for place in _places(path))}",
         )
-    return CocoFolder(path, list(images), names, problems, images, numbers)
+    return CocoFolder(path, list(images), names, problems, images, numbers, orientation)
 
 
 def _classes(categories: Sequence[tuple[Any, str]], path: Path) -> tuple[list[str], dict[Any, int]]:

@@ -8,6 +8,7 @@ by column, from the upper left corner down, beginning with the background.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,18 @@ def polygon_mask(polygon: Sequence[float], height: int, width: int) -> MaskArray
         bool (height, width).
 
     Raises:
-        ValueError: an odd number of coordinates.
+        ValueError: an odd number of coordinates, or some that are no numbers.
     """
+    refusal = ValueError(f"expected corners as x, y, x, y, ... in finite numbers, got {str(polygon)[:60]}")
+    try:
+        corners = np.asarray(polygon, np.float64)
+    except (TypeError, ValueError) as error:
+        raise refusal from error
+    if corners.ndim != 1 or not np.isfinite(corners).all():
+        raise refusal
     if len(polygon) % 2:
         raise ValueError(f"expected corners as pairs x, y, got {len(polygon)} numbers")
-    x1, y1 = np.asarray(polygon, np.float64).reshape(-1, 2).T
+    x1, y1 = corners.reshape(-1, 2).T
     x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
     # rows whose centre line an edge crosses: its lower end counts and its upper end does not
     first = np.ceil(np.minimum(y1, y2) - 0.5).clip(0, height).astype(int)
@@ -84,9 +92,12 @@ def runs_mask(runs: Iterable[int], height: int, width: int) -> MaskArray:
     """Run lengths, background first, column by column, as bool (height, width).
 
     Raises:
-        ValueError: they do not add up to the image's pixels, or one is negative.
+        ValueError: they do not add up to the image's pixels, or one is negative or no whole number.
     """
-    lengths = np.asarray(list(runs), np.int64)
+    given = list(runs)
+    if not all(isinstance(run, Integral) for run in given):
+        raise ValueError(f"expected run lengths in whole numbers, got {str(given)[:60]}")
+    lengths = np.asarray(given, np.int64)
     if lengths.sum() != height * width or (lengths < 0).any():
         raise ValueError(f"expected run lengths that add up to {height * width}, got {lengths.sum()}")
     values = np.arange(len(lengths)) % 2 == 1

@@ -8,7 +8,7 @@ How a file becomes an image:
 - EXIF orientation is applied: rows and columns are those a viewer shows. A damaged EXIF block counts as none.
 - Transparency (RGBA, LA, or a transparent palette entry) is laid on white, as pages and most cut-outs have it.
 - 16-bit grey is scaled by the format's range (65535 becomes 255), never by what the picture happens to contain;
-  floating point grey must lie in [0, 1].
+  floating point grey must lie in [0, 1]; whole numbers of 32 bits are refused.
 - CMYK and the like are converted by Pillow without a colour profile; of an animation the first frame counts.
 
 How a file becomes a mask is told in :mod:`aligndiff_cli.disk.mask_rules`.
@@ -20,6 +20,7 @@ import io
 import logging
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,9 @@ log = logging.getLogger(__name__)
 ImageArray = NDArray[np.uint8]
 MaskArray = NDArray[np.bool_]
 SoftArray = NDArray[np.float32]
+
+Orientation = Literal["auto", "shown", "stored"]
+"""What a mask was drawn on, where its photograph has an EXIF orientation: see :func:`turned_alike`."""
 
 # EPS, PDF and other formats that run foreign interpreters are not opened at all
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -199,25 +203,41 @@ def turned_by_exif(path: Path) -> bool:
     return _orientation_of(path) >= 5
 
 
-def turned_alike(drawn: NDArray, shape: tuple[int, int], image_path: Path, drawn_path: Path) -> NDArray:
+def turned_alike(
+    drawn: NDArray, shape: tuple[int, int], image_path: Path, drawn_path: Path, orientation: Orientation = "auto"
+) -> NDArray:
     """What was drawn on a photograph's stored pixels, turned as its EXIF orientation turns the photograph.
 
     Several labelling tools pass over the orientation. Where the drawing fits the unturned photograph and not the turned
-    one, it is turned too, and a line in the log says so.
+    one, it is turned too; where it fits both (a square, half a turn, a mirror), it is taken as drawn on the photograph
+    as it is shown. A line in the log says which was done. What has an orientation of its own is upright already.
 
     Args:
         drawn: bool or uint8 (H, W), a mask or a label map.
         shape: (H, W) of the photograph as it is shown.
         image_path, drawn_path: where both came from.
+        orientation: on which of the two it was drawn, if that is known.
 
     Returns:
         The same, or turned.
     """
-    orientation = _orientation_of(image_path)
-    if drawn.shape == shape or drawn.shape != shape[::-1] or orientation < 5 or turned_by_exif(drawn_path):
+    tag = _orientation_of(image_path)
+    stored = shape[::-1] if tag >= 5 else shape
+    if tag not in _UPRIGHT or orientation == "shown" or drawn.shape != stored:
         return drawn
-    log.info("%s is drawn on the unturned pixels of %s: it is turned with it", drawn_path, image_path.name)
-    turned = Image.fromarray(drawn.astype(np.uint8)).transpose(_UPRIGHT[orientation])
+    if _orientation_of(drawn_path) in _UPRIGHT:
+        return drawn
+    if orientation == "auto" and drawn.shape == shape:
+        log.info(
+            "%s fits %s as it is shown and as it is stored, which its EXIF orientation turns: it is taken as drawn on "
+            "what is shown; --mask-orientation stored turns it with the photograph",
+            drawn_path,
+            image_path.name,
+        )
+        return drawn
+    if orientation == "auto":
+        log.info("%s is drawn on the unturned pixels of %s: it is turned with it", drawn_path, image_path.name)
+    turned = Image.fromarray(drawn.astype(np.uint8)).transpose(_UPRIGHT[tag])
     return np.array(turned).astype(drawn.dtype)
 
 
@@ -308,6 +328,9 @@ def load_picture(
             picture = Image.open(io.BytesIO(data), formats=formats)
             size = picture.size
             _check_size(size, path)
+            if picture.format == "TIFF" and picture.mode == "I":  # of 16 bits it would be I;16
+                what = "has 32 bits for each value, so that nobody can say which of them is white"
+                raise InputError(what, path, "Save it with 8 or 16 bits per channel")
             if coarsely:
                 picture.draft(None, (1, 1))  # a JPEG in eighths; other formats take no notice
             picture.load()

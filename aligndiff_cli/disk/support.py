@@ -6,24 +6,37 @@
     support/<class>/<stem>.png or <stem>_mask.png         its mask, beside it ...
     masks/<class>/<stem>.png or <stem>_mask.png           ... or in a folder of its own, laid out alike
 
+A folder that holds pairs and no folders is itself a class folder, its name being the class.
+
 Scanning opens no file and stops at no bad one: what can be paired is returned, what cannot is named with the reason
 and the remedy. Names are compared in Unicode's NFC form, because disks differ in the form they hand back; suffixes
-in either case. Hidden files and files that are no pictures are passed over.
+and the ending ``_mask`` in either case. Hidden files and files that are no pictures are passed over.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.images import ImageArray, MaskArray, check_pair, read_image, read_mask, turned_alike
+from aligndiff_cli.disk.images import (
+    ImageArray,
+    MaskArray,
+    Orientation,
+    check_pair,
+    read_image,
+    read_mask,
+    turned_alike,
+)
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import FolderError, InputError, UsageError
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 # pictures to their owner, so passing over them in silence would be a riddle
@@ -49,12 +62,14 @@ class Pair:
         cls: class name, the folder's, NFC.
         stem: file name of the image without suffix, NFC; unique within the class.
         image, mask: the files.
+        orientation: what the mask was drawn on, where the image has an EXIF orientation.
     """
 
     cls: str
     stem: str
     image: Path
     mask: Path
+    orientation: Orientation = "auto"
 
 
 @dataclass
@@ -72,23 +87,29 @@ class SupportScan:
     classes: set[str] = field(default_factory=set)
 
 
-def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
+def scan_support(images: Path, masks: Path | None = None, orientation: Orientation = "auto") -> SupportScan:
     """Pair images with masks, class folder by class folder.
 
     Args:
         images: the support folder.
         masks: folder of the masks, laid out alike; None where they lie beside the images.
+        orientation: what the masks were drawn on, see :func:`aligndiff_cli.disk.images.turned_alike`.
 
     Raises:
         UsageError: a folder does not exist, or is a file.
         FolderError: the support folder is empty or may not be read.
     """
-    if masks is not None and masks.resolve() == images.resolve():
+    if masks is not None and os.path.realpath(masks) == os.path.realpath(images):
         masks = None
     found = SupportScan()
-    classes = _class_folders(images, found.problems)
-    found.classes = {_nfc(path.name) for path in _listed(images) if path.is_dir()}
-    mask_classes = _class_folders(masks, found.problems) if masks is not None else {}
+    classes = _single_class(images, found.problems)
+    if classes:
+        mask_classes = {} if masks is None else {cls: _own_folder(masks, cls) for cls in classes}
+        found.classes = set(classes)
+    else:
+        classes = _class_folders(images, found.problems)
+        found.classes = {_nfc(path.name) for path in _listed(images) if path.is_dir()}
+        mask_classes = _class_folders(masks, found.problems) if masks is not None else {}
     if not classes and not found.problems:
         raise FolderError("holds no class folders", images, LAYOUT)
     for cls, folder in classes.items():
@@ -101,7 +122,7 @@ def scan_support(images: Path, masks: Path | None = None) -> SupportScan:
     for cls in sorted(mask_classes.keys() - classes.keys()):
         remedy = f"Add '{images.name}/{cls}/' or remove this folder"
         found.problems.append(InputError("holds masks of a class that has no images", mask_classes[cls], remedy))
-    found.pairs.sort()
+    found.pairs = sorted(replace(pair, orientation=orientation) for pair in found.pairs)
     found.problems.sort(key=str)
     return found
 
@@ -116,7 +137,7 @@ def load_pair(pair: Pair) -> tuple[ImageArray, MaskArray]:
         InputError: a file cannot be read, sizes differ, or the mask is empty or full.
     """
     image, mask = read_image(pair.image), read_mask(pair.mask)
-    mask = turned_alike(mask, image.shape[:2], pair.image, pair.mask)
+    mask = turned_alike(mask, image.shape[:2], pair.image, pair.mask, pair.orientation)
     check_pair(image, mask, pair.image, pair.mask)
     return image, mask
 
@@ -172,6 +193,31 @@ def _listed(folder: Path) -> list[Path]:
 def _printable(path: Path) -> Path:
     """The path with escapes for bytes that are no text, so that it can be shown and written down."""
     return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def _single_class(root: Path, problems: list[InputError]) -> dict[str, Path]:
+    """The folder itself under its name, if pictures lie directly in it and no folders; else nothing."""
+    if not root.is_dir():
+        return {}
+    try:
+        entries = _listed(root)
+    except OSError as error:
+        raise FolderError(f"cannot be read ({error.strerror})", root) from error
+    pictures = any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries)
+    if not pictures or any(path.is_dir() for path in entries):
+        return {}
+    try:
+        cls = safe_class(Path(os.path.realpath(root)).name)
+    except InputError as error:
+        problems.append(InputError(error.what, root, error.remedy))
+        return {}
+    log.info("%s holds pairs and no folders: they are taken for the class %r", root, cls)
+    return {cls: root}
+
+
+def _own_folder(masks: Path, cls: str) -> Path:
+    """Where the masks of a single class are: directly in their folder, too, or in one of the class's name."""
+    return masks / cls if (masks / cls).is_dir() else masks
 
 
 def _class_folders(root: Path, problems: list[InputError]) -> dict[str, Path]:
@@ -266,13 +312,19 @@ def _pair_beside(cls: str, folder: Path) -> tuple[list[Pair], list[InputError]]:
         elif photographs or not _is_mask_stem(stem, pictures):
             images[stem] = files
         else:
-            masks[stem.removesuffix(MASK_ENDING)] += files
+            masks[_unmasked(stem)] += files
     return _matched(cls, images, masks, folder, problems), problems
 
 
 def _is_mask_stem(stem: str, stems: Iterable[str]) -> bool:
     """Whether a PNG that shares its stem with no photograph is a mask: named so, and not itself masked."""
-    return stem.endswith(MASK_ENDING) and stem != MASK_ENDING and stem + MASK_ENDING not in stems
+    masked = (stem + MASK_ENDING).casefold()
+    return _unmasked(stem) not in (stem, "") and not any(other.casefold() == masked for other in stems)
+
+
+def _unmasked(stem: str) -> str:
+    """The stem without the ending of masks, if it has it, in either case."""
+    return stem[: -len(MASK_ENDING)] if stem.casefold().endswith(MASK_ENDING) else stem
 
 
 def _pair_apart(cls: str, folder: Path, mask_folder: Path) -> tuple[list[Pair], list[InputError]]:
@@ -284,8 +336,7 @@ def _pair_apart(cls: str, folder: Path, mask_folder: Path) -> tuple[list[Pair], 
         return [], problems
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, files in _pictures(mask_folder, problems).items():
-        named_so = stem.endswith(MASK_ENDING) and stem not in images
-        masks[stem.removesuffix(MASK_ENDING) if named_so else stem] += [p for p in files if _is_png(p)]
+        masks[stem if stem in images else _unmasked(stem)] += [p for p in files if _is_png(p)]
         problems += [InputError("is a mask, but no PNG", p, "Save it as PNG") for p in files if not _is_png(p)]
     return _matched(cls, images, masks, mask_folder, problems), problems
 
@@ -333,7 +384,7 @@ def _where_looked(image: Path, stem: str, mask_folder: Path) -> str:
     if _is_png(image) and image.parent == mask_folder:
         names = names[1:]
     advice = f"Looked for {' and '.join(repr(name) for name in names)} in '{mask_folder}'"
-    if stem.endswith(MASK_ENDING):
+    if _unmasked(stem) != stem:
         advice += "; if it is a mask itself, save it as PNG"
     return advice
 

@@ -19,7 +19,15 @@ import numpy as np
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import checked_size, load_picture, read_image, turned_alike, write_jpeg, write_png
+from aligndiff_cli.disk.images import (
+    Orientation,
+    checked_size,
+    load_picture,
+    read_image,
+    turned_alike,
+    write_jpeg,
+    write_png,
+)
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.split_lists import nfc, read_lines, read_split
@@ -121,6 +129,7 @@ class VocFolder:
         stems: the split's items, in the order of its list.
         classes: names of classes 1, 2, ...; None where the folder has no ``classes.txt``.
         problems: what was found wrong when it was opened; nothing yet.
+        orientation: what the label maps were drawn on, where their pictures have an EXIF orientation.
     """
 
     root: Path
@@ -128,6 +137,7 @@ class VocFolder:
     classes: list[str] | None
     _pictures: dict[str, list[Path]] = field(repr=False)
     problems: Sequence[InputError] = ()
+    orientation: Orientation = "auto"
 
     def picture(self, stem: str) -> Path:
         """Where the photograph of an item is.
@@ -181,7 +191,7 @@ class VocFolder:
         """
         picture = self.picture(stem)
         image, labels = read_image(picture), self.labels(stem)
-        return image, fitted(labels, image.shape[:2], picture, self.label_map(stem))
+        return image, fitted(labels, image.shape[:2], picture, self.label_map(stem), self.orientation)
 
     def check(self, stem: str) -> set[int]:
         """The classes an item shows, if it can be loaded; the picture is decoded as coarsely as its format allows.
@@ -190,7 +200,7 @@ class VocFolder:
             InputError: as :meth:`load`.
         """
         picture, labels = self.picture(stem), self.labels(stem)
-        fitted(labels, checked_size(picture), picture, self.label_map(stem))
+        fitted(labels, checked_size(picture), picture, self.label_map(stem), self.orientation)
         return present_classes(labels)
 
     def present(self, stem: str) -> set[int]:
@@ -206,18 +216,21 @@ class VocFolder:
         return {"picture": file_digest(self.picture(stem)), "labels": file_digest(self.label_map(stem))}
 
 
-def fitted(labels: np.ndarray, shape: tuple[int, int], picture: Path, label_map: Path) -> np.ndarray:
+def fitted(
+    labels: np.ndarray, shape: tuple[int, int], picture: Path, label_map: Path, orientation: Orientation = "auto"
+) -> np.ndarray:
     """Labels of the size of their picture, turned with it where they were drawn on its unturned pixels.
 
     Args:
         labels: uint8 (H, W).
         shape: (H, W) of the picture as it is shown.
         picture, label_map: where both came from.
+        orientation: what the labels were drawn on, if that is known.
 
     Raises:
         InputError: the sizes differ.
     """
-    labels = turned_alike(labels, shape, picture, label_map)
+    labels = turned_alike(labels, shape, picture, label_map, orientation)
     if labels.shape != shape:
         raise InputError(
             f"expected a label map of {shape[1]} x {shape[0]} (width x height), the size of its "
@@ -233,8 +246,11 @@ def present_classes(labels: np.ndarray) -> set[int]:
     return set(np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE + 1)).tolist()) - {0, IGNORE}
 
 
-def open_voc(root: Path, split: str = "train") -> VocFolder:
+def open_voc(root: Path, split: str = "train", orientation: Orientation = "auto") -> VocFolder:
     """Open a folder in VOC's layout.
+
+    Args:
+        orientation: what the label maps were drawn on, see :func:`aligndiff_cli.disk.images.turned_alike`.
 
     Raises:
         FolderError: it is not one, the split has no list or an empty one, or a list names what is no file's stem.
@@ -249,7 +265,7 @@ def open_voc(root: Path, split: str = "train") -> VocFolder:
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
             pictures.setdefault(nfc(path.stem), []).append(path)
     stems = read_split(root / SPLITS / f"{split}.txt", pictures.keys())
-    return VocFolder(root, stems, read_classes(root), pictures)
+    return VocFolder(root, stems, read_classes(root), pictures, orientation=orientation)
 
 
 def read_classes(root: Path) -> list[str] | None:

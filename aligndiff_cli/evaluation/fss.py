@@ -2,12 +2,20 @@
 
 A class is one piece of work. Its support set is the real pairs of its support folder (k of them: kR), and in some
 rows n synthetic samples beside them (nS; how they are chosen: :mod:`aligndiff_cli.evaluation.support_sets`). Every
-query picture is then segmented, and rows are compared. The segmenter is not trained: only what it is
+query picture is then segmented once, and rows are compared. The segmenter is not trained: only what it is
 conditioned on changes.
+
+The literature counts in episodes instead (HSNet: 1,000 on PASCAL-5i and COCO-20i): a class at random, one of its
+queries at random, and k support pairs at random, all with replacement between episodes. So it is done here where a
+number of them is asked for; but where there are samples, which were made from the support pairs, all of these are in
+every episode.
+
+Pixels that the true mask marks as ignored (VOC's 255) count for nothing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from aligndiff_cli.disk.images import read_ignored
 from aligndiff_cli.disk.support import Pair, load_usable
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.metrics import Counts, mean, score
@@ -37,12 +46,16 @@ class Settings:
         seed: of the choice of samples and queries.
         beta: IoU that a sample must exceed in rows that filter its kind (paper: 0.5).
         queries: most query pictures per class, drawn by a hash of (seed, class, stem); None: all.
+        episodes: how many there are over all classes; None: every query once.
+        shots: support pairs drawn for each episode; None: all.
         side: compare at this many pixels squared, the network's size, as HSNet's own protocol does; None: at full size.
     """
 
     seed: int = 0
     beta: float = BETA
     queries: int | None = None
+    episodes: int | None = None
+    shots: int | None = None
     side: int | None = None
 
 
@@ -108,6 +121,7 @@ def evaluate_class(
     rows: Sequence[Row],
     settings: Settings,
     advance: Callable[[int], None] = lambda units: None,
+    episodes: int = 0,
 ) -> ClassResult:
     """Evaluate every row on one class, holding the support set and a few queries at a time.
 
@@ -120,27 +134,35 @@ def evaluate_class(
         rows: what to compare.
         settings: seed, threshold and sizes.
         advance: called with the number of query pictures segmented.
+        episodes: of this class, where the settings ask for episodes.
 
     Raises:
         InputError: no real pair, or no query, can be used.
     """
     problems: list[InputError] = []
-    real = [loaded for _, loaded in load_usable(support, problems)]
-    chosen = choose_queries(cls, queries, settings)
-    if not real or not chosen:
+    usable = dict(load_usable(support, problems))
+    real = list(usable.values())
+    if not real or not queries:
         missing = "support pair" if not real else "query"
         raise problems[0] if problems else InputError(f"the class {cls!r} has no {missing}")
-    test = SupportTest(segmenter, real, settings.beta)
+    if settings.episodes is None:
+        chosen = {tuple(usable): choose_queries(cls, queries, settings)}
+    else:
+        chosen = draw_episodes(cls, list(usable), queries, settings, episodes)
+    test = SupportTest(segmenter, real, settings.beta, [read_ignored(pair.mask) for pair in usable])
     results: dict[str, RowResult] = {}
     for row in rows:
         drawn = draw_samples(samples, row, settings.seed, problems)
         kept, rejected = filter_samples(drawn, row, test)
-        state = segmenter.condition([*real, *(pair for _, pair in kept)])
         # a bad query is bad in every row, and told once
         bad = problems if not results else []
-        counts = _segment(segmenter, state, cls, chosen, settings.side, bad, advance)
+        counts = Counts()
+        for shots, own in chosen.items():
+            state = segmenter.condition([*(usable[pair] for pair in shots), *(pair for _, pair in kept)])
+            counts = counts + _segment(segmenter, state, cls, own, settings.side, bad, advance)
         used = [sample.id for sample, _ in kept]
-        results[row.name] = RowResult(counts, len(real), used, [s.id for s in rejected], drawn.empty)
+        shown = settings.shots or len(real)
+        results[row.name] = RowResult(counts, shown, used, [s.id for s in rejected], drawn.empty)
     if not any(row.counts.images for row in results.values()):
         raise problems[0]
     return ClassResult(cls, results, list({str(p): p for p in problems}.values()))
@@ -150,6 +172,34 @@ def choose_queries(cls: str, queries: Sequence[Pair], settings: Settings) -> lis
     """The query pairs of a class: all of them, or as many as wanted, in an order that does not depend on the disk."""
     ordered = sorted(queries, key=lambda pair: (item_seed(settings.seed, f"query/{cls}/{pair.stem}"), pair.stem))
     return ordered[: settings.queries]
+
+
+def share_episodes(classes: Collection[str], episodes: int, seed: int) -> Counter[str]:
+    """How many of the episodes each class has: every episode draws one of them. More episodes hold those of fewer."""
+    ordered = sorted(classes)
+    rng = np.random.default_rng(item_seed(seed, "episodes"))
+    return Counter(ordered[int(rng.integers(len(ordered)))] for _ in range(episodes))
+
+
+def draw_episodes(
+    cls: str, support: Sequence[Pair], queries: Sequence[Pair], settings: Settings, count: int
+) -> dict[tuple[Pair, ...], list[Pair]]:
+    """The episodes of one class: for each draw of support pairs, its query pairs, in the order drawn.
+
+    Raises:
+        InputError: there are fewer support pairs than shots.
+    """
+    support, queries = (sorted(pairs, key=lambda pair: pair.stem) for pairs in (support, queries))
+    shots = settings.shots or len(support)
+    if len(support) < shots:
+        raise InputError(f"has {len(support)} usable pairs, expected at least {shots}", support[0].image.parent)
+    rng = np.random.default_rng(item_seed(settings.seed, f"episodes/{cls}"))
+    drawn: dict[tuple[Pair, ...], list[Pair]] = {}
+    for _ in range(count):
+        query = queries[int(rng.integers(len(queries)))]
+        chosen = sorted(rng.permutation(len(support))[:shots])
+        drawn.setdefault(tuple(support[index] for index in chosen), []).append(query)
+    return drawn
 
 
 def _segment(
@@ -165,11 +215,14 @@ def _segment(
     counts = Counts()
     for start in range(0, len(queries), QUERY_BATCH):
         chunk = queries[start : start + QUERY_BATCH]
-        loaded = [_squared(pair, side) for _, pair in load_usable(chunk, problems)]
+        loaded = [
+            (*_squared(images, side), _nearest(read_ignored(pair.mask), side))
+            for pair, images in load_usable(chunk, problems)
+        ]
         if loaded:
-            maps = segmenter.predict(state, [image for image, _ in loaded])
-            for soft, (_, mask) in zip(maps, loaded, strict=True):
-                counts = counts + score(soft >= FOREGROUND, mask, cls)
+            maps = segmenter.predict(state, [image for image, _, _ in loaded])
+            for soft, (_, mask, ignored) in zip(maps, loaded, strict=True):
+                counts = counts + score(soft >= FOREGROUND, mask, cls, ignored)
         advance(len(chunk))
     return counts
 
@@ -178,11 +231,14 @@ def _squared(pair: LoadedPair, side: int | None) -> LoadedPair:
     """An image (bilinear) and its mask (nearest) at side x side pixels; as they are where side is None."""
     if side is None:
         return pair
-    image, mask = (Image.fromarray(array) for array in pair)
-    return (
-        np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)),
-        np.asarray(mask.resize((side, side), Image.Resampling.NEAREST)),
-    )
+    image = Image.fromarray(pair[0]).resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(image), _nearest(pair[1], side)
+
+
+def _nearest(mask: np.ndarray, side: int | None) -> np.ndarray:
+    if side is None:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))
 
 
 def miou(results: Collection[ClassResult], row: str, classes: Collection[str] | None = None) -> float | None:

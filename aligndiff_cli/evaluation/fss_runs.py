@@ -91,6 +91,7 @@ def _notes(document: Mapping[str, Any]) -> str:
     folds = sorted({run["fold"] for run in document["runs"]})
     pictures = sum(run["rows"][document["reference"]]["images"] for run in document["runs"])
     named = f"Folds {', '.join(folds)}; " if len(folds) > 1 else ""
-    lines = [f"{named}{len(document['runs'])} runs, {pictures} query pictures in all."]
+    counted = "query pictures" if document["settings"]["episodes"] is None else "episodes"
+    lines = [f"{named}{len(document['runs'])} runs, {pictures} {counted} in all."]
     lines.append("± is the standard deviation over the runs of a fold.")
     return " ".join(lines) + "\n"

@@ -1,7 +1,8 @@
 """Protocol ``masks``: how good are the masks of one folder, taken those of another for true?
 
-Files are matched by their path within the folders (``<class>/<id>.png``). A mask without a counterpart is
-named and counted, and scored as nothing: a truth that has no prediction is no empty prediction.
+Files are matched by their path within the folders (``<class>/<id>.png``). A mask without a counterpart is named and
+counted, and scored as nothing: a truth that has no prediction is no empty prediction. What the true mask marks as
+ignored (VOC's 255) counts for nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aligndiff_cli.disk.images import MaskArray, read_mask, read_soft
+from aligndiff_cli.disk.images import MaskArray, read_ignored, read_mask, read_soft
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.evaluation.metrics import Counts, score
 
@@ -102,7 +103,7 @@ def _score_pair(cls: str, pair: MaskPair, threshold: float | None) -> Counts:
             pair.prediction,
             "Predict at the image's own size",
         )
-    return score(prediction, truth, cls)
+    return score(prediction, truth, cls, read_ignored(pair.truth))
 
 
 def read_thresholded(path: Path, threshold: float | None) -> MaskArray:

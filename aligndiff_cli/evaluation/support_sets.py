@@ -19,7 +19,7 @@ from typing import Any
 from aligndiff_cli.disk.images import read_image
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.masks import read_thresholded
-from aligndiff_cli.method.consensus import FewShot, Pair
+from aligndiff_cli.method.consensus import FewShot, Mask, Pair
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.method.support_filter import BETA, Verdict, filter_supports
 
@@ -127,11 +127,19 @@ class SupportTest:
         segmenter: the few-shot segmenter.
         real: the real support pairs, which a sample must segment on its own.
         beta: what its IoU must exceed.
+        ignored: pixels of each real picture that count for nothing, bool (H, W); None for none.
     """
 
-    def __init__(self, segmenter: FewShot[Any], real: Sequence[Pair], beta: float = BETA) -> None:
+    def __init__(
+        self,
+        segmenter: FewShot[Any],
+        real: Sequence[Pair],
+        beta: float = BETA,
+        ignored: Sequence[Mask] | None = None,
+    ) -> None:
         self.segmenter = segmenter
         self.real = real
+        self.ignored = ignored
         self.beta = beta
         self._known: dict[tuple[str, str], Verdict] = {}
 
@@ -139,7 +147,9 @@ class SupportTest:
         """Whether the sample with this one of its masks may join a support set."""
         key = (sample.id, masks)
         if key not in self._known:
-            self._known[key] = filter_supports(self.segmenter, [pair], self.real, beta=self.beta)[0]
+            self._known[key] = filter_supports(self.segmenter, [pair], self.real, ignored=self.ignored, beta=self.beta)[
+                0
+            ]
         return self._known[key].kept
 
 

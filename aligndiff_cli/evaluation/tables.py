@@ -133,6 +133,8 @@ def fss_document(
             "seed": settings.seed,
             "beta": settings.beta,
             "queries": settings.queries,
+            "episodes": settings.episodes,
+            "shots": settings.shots,
             "compared_at": settings.side or "full resolution",
         },
         "reference": rows[0].name,
@@ -205,7 +207,8 @@ def _fss_notes(document: Mapping[str, Any]) -> str:
     settings = document["settings"]
     at = settings["compared_at"]
     size = f"{at} x {at} pixels" if isinstance(at, int) else at
-    lines = [f"{first['classes']} classes, {first['images']} query pictures, masks compared at {size}."]
+    counted = "query pictures" if settings["episodes"] is None else "episodes"
+    lines = [f"{first['classes']} classes, {first['images']} {counted}, masks compared at {size}."]
     if len(document["rows"]) > 1:
         filtered = [name for name, row in document["rows"].items() if row["support"]["filtered"]]
         kinds = {kind for row in document["rows"].values() for kind in row["support"]["filtered"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 Tokens = Literal["class", "onward"]
 Scaling = Literal["maximum", "range"]
+CoarseCut = Literal["at-least", "above"]
+CUTS: tuple[CoarseCut, ...] = ("at-least", "above")
 
 
 def token_groups(class_tokens: Sequence[int], length: int, tokens: Tokens) -> list[list[int]]:
@@ -62,6 +65,15 @@ def scaled(a: Tensor, scaling: Scaling) -> Tensor:
         a = a - a.amin(dim=(-2, -1), keepdim=True)
     peak = a.amax(dim=(-2, -1), keepdim=True)
     return a / torch.where(peak > 0, peak, torch.ones_like(peak))
+
+
+def coarse_threshold(threshold: float, cut: CoarseCut) -> float:
+    """From where a stored 8-bit soft map, in [0, 1], is foreground.
+
+    ``"at-least"``: at the threshold. ``"above"``: from the first grey level above that of the threshold, as the public
+    release does (which truncates levels when it stores them, where they are rounded here: half a level at most).
+    """
+    return threshold if cut == "at-least" else (math.floor(threshold * 255) + 0.5) / 255
 
 
 def quantise(soft: np.ndarray) -> np.ndarray:

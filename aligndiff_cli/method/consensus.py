@@ -25,7 +25,7 @@ ALPHA = 0.8
 SCORING_PROBABILITY = 0.4
 ESTIMATE_PROBABILITY = 0.5
 CHUNK = 16
-"""Images predicted at once."""
+"""Images predicted, or conditioned on, at once."""
 
 
 class FewShot(Protocol[State]):
@@ -146,8 +146,8 @@ def refine(
 ) -> Iterator[tuple[int, Refined]]:
     """Algorithm 1 over all synthetic images of one class, pooled over its prompts.
 
-    With ``max_supports``, memory does not grow with the number of images if ``images`` and ``coarse`` read theirs when
-    asked.
+    If ``images`` and ``coarse`` read theirs when asked, memory grows with the number of images by the masks of the
+    accepted ones alone, and with ``max_supports`` not at all.
 
     Args:
         segmenter: conditions and predicts; not changed.
@@ -155,8 +155,8 @@ def refine(
         images, coarse: the synthetic images (H, W, 3) and their coarse masks (H, W), in step.
         alpha, keep, scoring_probability: see `score`.
         estimate_probability: from which a pixel is foreground in the second round.
-        max_supports: most pairs in D_good for the second round, the real ones included and never
-            dropped; of the accepted, those of highest consensus IoU fill it. None takes all.
+        max_supports: most accepted pairs that join the real ones for the second round, those of highest consensus IoU;
+            None takes all, as the paper and the release do. Real pairs do not count against it.
 
     Yields:
         Index and result of each image once: first those kept in scoring, then those re-estimated.
@@ -167,7 +167,7 @@ def refine(
     if len(images) != len(coarse):
         raise ValueError(f"{len(images)} images but {len(coarse)} coarse masks")
     state = segmenter.condition(real)
-    good = Strongest(None if max_supports is None else max(0, max_supports - len(real)))
+    good = Strongest(max_supports)
     rest: dict[int, float] = {}
     for index, soft in _predictions(segmenter, state, images, range(len(images))):
         found = score(soft, coarse[index], alpha=alpha, keep=keep, probability=scoring_probability)
@@ -176,8 +176,9 @@ def refine(
             yield index, Refined(found.mask, found.iou, True, 1)
         else:
             rest[index] = found.iou
-    supports = [(images[index], mask) for index, mask in good.masks()]
-    if supports and rest:
+    chosen = good.masks() if rest else []
+    for start in range(0, len(chosen), CHUNK):  # so that no more than a few of their images are held
+        supports = [(images[index], mask) for index, mask in chosen[start : start + CHUNK]]
         state = segmenter.extend(state, supports)
     for index, soft in _predictions(segmenter, state, images, list(rest)):
         yield index, Refined(soft >= estimate_probability, rest[index], False, 2)

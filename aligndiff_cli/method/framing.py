@@ -1,8 +1,25 @@
-"""Which part of a photograph a model gets to see: a window of the model's shape around the object."""
+"""Which part of a photograph a model gets to see.
+
+``"window"``: a window of the model's shape around the object, which keeps its proportions. ``"whole"``: all of it,
+squeezed into the model's shape, as the public release does, which keeps all that is around the object.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+
+Framing = Literal["window", "whole"]
+FRAMINGS: tuple[Framing, ...] = ("window", "whole")
+
+
+def framed(image: np.ndarray, mask: np.ndarray, aspect: float, framing: Framing) -> tuple[np.ndarray, np.ndarray]:
+    """What is seen of an image (H, W, 3) and its mask (H, W) by a model of this height / width."""
+    if framing == "whole":
+        return image, mask
+    window = object_window(mask, aspect)
+    return np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window])
 
 
 def object_window(mask: np.ndarray, aspect: float) -> tuple[slice, slice]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LossKind = Literal["normalized", "plain", "foreground"]
-MaskMode = Literal["nearest", "area"]
+MaskMode = Literal["nearest-exact", "nearest", "area"]
 
 
 class MaskedLoss(NamedTuple):
@@ -21,21 +21,23 @@ class MaskedLoss(NamedTuple):
     background: Tensor
 
 
-def latent_mask(mask: Tensor, size: tuple[int, int], *, mode: MaskMode = "nearest", threshold: float = 0.3) -> Tensor:
+def latent_mask(
+    mask: Tensor, size: tuple[int, int], *, mode: MaskMode = "nearest-exact", threshold: float = 0.3
+) -> Tensor:
     """Which latent positions are foreground.
 
     Args:
         mask: (B, H, W) bool, or soft in [0, 1], at any resolution.
         size: (h, w) of the latents.
-        mode: ``"nearest"`` looks at one pixel, at a position's centre (the public release: in its corner);
-            ``"area"`` at the share of foreground among all its pixels, which keeps thin parts.
+        mode: ``"nearest-exact"`` looks at one pixel, at a position's centre; ``"nearest"`` at the one in its corner
+            (the public release), half a position off; ``"area"`` at the share of foreground among all its pixels, which
+            keeps thin parts.
         threshold: a position is foreground above this.
 
     Returns:
         (B, h, w) bool.
     """
-    resize = {"nearest": _nearest, "area": F.adaptive_avg_pool2d}[mode]
-    return resize(mask.float()[:, None], size)[:, 0] > threshold
+    return F.interpolate(mask.float()[:, None], size, mode=mode)[:, 0] > threshold
 
 
 def masked_mse(kind: LossKind, error: Tensor, mask: Tensor, background_weight: float) -> MaskedLoss:
@@ -61,10 +63,6 @@ def masked_mse(kind: LossKind, error: Tensor, mask: Tensor, background_weight: f
     else:
         total = foreground
     return MaskedLoss(total, foreground, background)
-
-
-def _nearest(y: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(y, size=size, mode="nearest-exact")
 
 
 def _mean_where(values: Tensor, weights: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aligndiff_cli.method.consensus import FewShot, Pair, State, iou
+import numpy as np
+
+from aligndiff_cli.method.consensus import FewShot, Mask, Pair, State, iou
 
 BETA = 0.5
 PROBABILITY = 0.5
@@ -25,7 +27,12 @@ class Verdict:
 
 
 def filter_supports(
-    segmenter: FewShot[State], candidates: Sequence[Pair], real: Sequence[Pair], *, beta: float = BETA
+    segmenter: FewShot[State],
+    candidates: Sequence[Pair],
+    real: Sequence[Pair],
+    *,
+    ignored: Sequence[Mask] | None = None,
+    beta: float = BETA,
 ) -> list[Verdict]:
     """Judge each candidate by using it alone to segment the real support images (paper D.4).
 
@@ -35,18 +42,23 @@ def filter_supports(
     Args:
         candidates: synthetic pairs, image (H, W, 3) and mask (H, W).
         real: the given pairs, at least one.
+        ignored: pixels of each that count for nothing, bool (H, W); None for none.
         beta: what the IoU must exceed.
 
     Returns:
         One verdict per candidate, in order.
     """
     images = [image for image, _ in real]
+    counted = [~own for own in ignored] if ignored is not None else [np.ones_like(mask) for _, mask in real]
     verdicts: list[Verdict] = []
     for image, mask in candidates:
         value = 0.0
         if mask.any():
             maps = segmenter.predict(segmenter.condition([(image, mask)]), images)
-            values = [iou(soft >= PROBABILITY, truth) for soft, (_, truth) in zip(maps, real, strict=True)]
+            values = [
+                iou((soft >= PROBABILITY) & own, truth & own)
+                for soft, (_, truth), own in zip(maps, real, counted, strict=True)
+            ]
             value = sum(values) / len(values)
         verdicts.append(Verdict(value, value > beta))
     return verdicts

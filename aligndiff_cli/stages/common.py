@@ -13,6 +13,7 @@ import torch
 
 import aligndiff_cli
 from aligndiff_cli import __version__
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
@@ -75,14 +76,25 @@ def tiling(model: DiffusionModel, size: tuple[int, int]) -> dict[str, bool | Non
     return {"vae_tiling": model.tiles(*size) or None}
 
 
+def oriented(orientation: Orientation) -> dict[str, str]:
+    """What a run file tells about how masks lie on turned photographs, if that was said."""
+    return {} if orientation == "auto" else {"mask_orientation": orientation}
+
+
 @dataclass(frozen=True)
 class SegmenterChoice:
-    """Which few-shot segmenter to use; None leaves a part to the bundled one."""
+    """Which few-shot segmenter to use; None leaves a part to the bundled one.
+
+    Attributes:
+        size: side in pixels of the square it looks at; 0 for each picture's own size.
+        refine: whether SSP makes its second pass.
+    """
 
     name: str | None
     weights: Path | None
     backbone: str | None
     size: int | None
+    refine: bool = True
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -91,4 +103,11 @@ class SegmenterChoice:
 
     def load(self, device: str) -> Segmenter:
         """Load it."""
-        return load_segmenter(self.name, weights=self.weights, backbone=self.backbone, size=self.size, device=device)
+        return load_segmenter(
+            self.name,
+            weights=self.weights,
+            backbone=self.backbone,
+            size=self.size,
+            refine=self.refine,
+            device=device,
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.disk.images import Orientation, write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
@@ -25,7 +25,7 @@ from aligndiff_cli.method.memory import class_balanced_subset
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.report.sheets import scene_sheet
-from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.common import oriented, versions
 from aligndiff_cli.stages.formats import make_format, opening
 from aligndiff_cli.stages.names import nearest, numbered
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
@@ -38,6 +38,8 @@ ABOUT = (
     "labelled scenes with `aligndiff compose` (AlignDiff). The label maps follow from the masks of the objects and the "
     "labels of the scenes."
 )
+FOLDERS = ("foregrounds", "base", "out", "support", "support_masks")
+"""Options that are folders: what is in them is told by digests."""
 SHOWN = 12
 """Scenes on the contact sheet."""
 
@@ -50,6 +52,8 @@ class ComposeOptions:
     base: Path
     out: Path
     support: Path | None
+    support_masks: Path | None
+    mask_orientation: Orientation
     format: str
     unlabelled: bool
     count: int
@@ -101,20 +105,21 @@ class ComposeStage:
         self.options = options
         self.out = options.out
         self._format = make_format(options.format, options.out, options.min_area)
-        self._base = open_base(options.base, unlabelled=options.unlabelled)
+        self._base = open_base(options.base, unlabelled=options.unlabelled, orientation=options.mask_orientation)
         self._problems: list[InputError] = list(self._base.problems)
 
     def describe(self) -> RunFile:
         """How this run will make its scenes."""
         o = self.options
-        inputs = {"foregrounds": o.foregrounds, "base": o.base} | ({"support": o.support} if o.support else {})
+        folders = {"foregrounds": o.foregrounds, "base": o.base, "support": o.support, "support masks": o.support_masks}
         return RunFile(
             "compose",
             # recorded where it is meant only, so that folders made before there was such a flag can be added to
-            options_dict(o, without=("foregrounds", "base", "out", "support", "count", "seed", "unlabelled"))
-            | ({"unlabelled": True} if o.unlabelled else {}),
+            options_dict(o, without=(*FOLDERS, "count", "seed", "unlabelled", "mask_orientation"))
+            | ({"unlabelled": True} if o.unlabelled else {})
+            | oriented(o.mask_orientation),
             o.seed,
-            {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
+            {name: relative_to_folder(path, o.out) for name, path in folders.items() if path is not None},
             {},
             versions(),
         )
@@ -145,7 +150,8 @@ class ComposeStage:
                 own = pools.setdefault(sample.cls, ([], []))[sample.kind == TEXT]
                 own.append(Foreground(sample.id, sample.load, joint_digest(sample.digests)))
         if self.options.support is not None:
-            scan = scan_support(self.options.support)
+            o = self.options
+            scan = scan_support(self.options.support, o.support_masks, o.mask_orientation)
             self._problems += scan.problems
             for pair, _ in load_usable(scan.pairs, self._problems):
                 digest = joint_digest({"image": file_digest(pair.image), "mask": file_digest(pair.mask)})

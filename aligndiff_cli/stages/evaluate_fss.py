@@ -10,19 +10,19 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.disk.images import Orientation, write_png
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.disk.support import Pair, scan_support
-from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
+from aligndiff_cli.disk.support import Pair, SupportScan, scan_support
+from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by, first_few
 from aligndiff_cli.evaluation import support_sets
-from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class
+from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
-from aligndiff_cli.stages.common import SegmenterChoice, versions
+from aligndiff_cli.stages.common import SegmenterChoice, oriented, versions
 from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
@@ -38,6 +38,8 @@ class FssOptions:
     """What `aligndiff evaluate --protocol fss` was asked for; paths may hold {fold} and {run}."""
 
     support: str
+    support_masks: str | None
+    mask_orientation: Orientation
     query: str
     masks: str | None
     out: Path
@@ -47,6 +49,8 @@ class FssOptions:
     beta: float
     filter: str
     queries: int | None
+    episodes: int | None
+    shots: int | None
     compare_size: int | None
     ood: str | None
     segmenter: SegmenterChoice
@@ -64,6 +68,7 @@ class Folders:
         ood: the out-of-distribution classes.
         known: every class that has a folder, whether or not a pair in it can be used.
         settings: how its classes are evaluated.
+        episodes: how many each class has, where there are any.
     """
 
     support: Mapping[str, Sequence[Pair]]
@@ -72,6 +77,7 @@ class Folders:
     ood: Sequence[str]
     known: Set[str]
     settings: Settings
+    episodes: Mapping[str, int]
 
 
 class FssStage:
@@ -96,7 +102,8 @@ class FssStage:
     @property
     def rows(self) -> list[Row]:
         """What is compared: the rows of Table 2, or the real supports alone."""
-        shots = {len(pairs) for folders in self._folders.values() for pairs in folders.support.values()}
+        drawn = self.options.shots
+        shots = {drawn or len(pairs) for folders in self._folders.values() for pairs in folders.support.values()}
         real = f"{shots.pop()}R" if len(shots) == 1 else "R"
         rows = table_rows(self.options.synthetic, real, FILTERED[self.options.filter])
         return rows if self.options.masks is not None else rows[:1]
@@ -104,30 +111,35 @@ class FssStage:
     def describe(self) -> RunFile:
         """How this run evaluates."""
         o = self.options
-        inputs = {"support": o.support, "query": o.query} | ({"masks": o.masks} if o.masks else {})
+        paths = {"support": o.support, "support masks": o.support_masks, "query": o.query, "masks": o.masks}
         options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "filter": o.filter}
         return RunFile(
             "evaluate",
-            {**options, "queries": o.queries, "compare_size": o.compare_size},
+            options
+            | oriented(o.mask_orientation)
+            | {"queries": o.queries, "episodes": o.episodes, "shots": o.shots, "compare_size": o.compare_size},
             o.seed,
-            {name: relative_to_folder(Path(path), o.out) for name, path in inputs.items()},
+            {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None},
             {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
             versions(),
         )
 
     def plan(self) -> Plan:
-        """One item per place and class that has both support and query pairs.
+        """One item per place and class that has both support and query pairs, and an episode where these are counted.
 
         Raises:
             FolderError: no class of a place has both.
         """
         problems: list[InputError] = []
         groups: list[list[Item]] = []
-        self._folders = {place: self._open(place, problems) for place in self._places}
-        if self.options.ood is not None:
-            self._name_ood(self.options.ood)
+        with explained_by(problems):
+            self._folders = {place: self._open(place, problems) for place in self._places}
+            if self.options.ood is not None:
+                self._name_ood(self.options.ood)
         for place, folders in self._folders.items():
             for cls in sorted(folders.support):
+                if self.options.episodes and not folders.episodes[cls]:
+                    continue
                 # with a single place there is nothing to tell apart
                 item_id = cls if len(self._places) == 1 else f"{place.id}/{cls}"
                 parameters = {} if item_id == cls else {"fold": place.fold, "run": place.run}
@@ -162,19 +174,27 @@ class FssStage:
         o = self.options
         paths = place.path(o.support), place.path(o.query)
         known: set[str] = set()
-        support, query = (_by_class(path, problems, known) for path in paths)
+        masks = None if o.support_masks is None else place.path(o.support_masks)
+        scans = (
+            scan_support(paths[0], masks, o.mask_orientation),
+            scan_support(paths[1], orientation=o.mask_orientation),
+        )
+        support, query = (_by_class(scan, problems, known) for scan in scans)
         if not support.keys() & query.keys():
             raise FolderError(f"has no class in common with {paths[1]}", paths[0])
         for cls in sorted(support.keys() ^ query.keys()):
             where = paths[1] if cls in support else paths[0]
             problems.append(InputError(f"the class {cls!r} is not there, so it is not evaluated", where))
+        both = support.keys() & query.keys()
+        settings = Settings(o.seed + place.run, o.beta, o.queries, o.episodes, o.shots, o.compare_size)
         return Folders(
-            {cls: support[cls] for cls in support.keys() & query.keys()},
+            {cls: support[cls] for cls in both},
             query,
             {} if o.masks is None else _samples(place.path(o.masks), problems),
             [],
             known,
-            Settings(o.seed + place.run, o.beta, o.queries, o.compare_size),
+            settings,
+            share_episodes(both, o.episodes or 0, settings.seed),
         )
 
     def units(self, group: Sequence[Item]) -> int:
@@ -183,7 +203,8 @@ class FssStage:
         for item in group:
             place, cls = self._items[item.id]
             folders = self._folders[place]
-            total += len(choose_queries(cls, folders.query[cls], folders.settings))
+            queries = choose_queries(cls, folders.query[cls], folders.settings)
+            total += folders.episodes[cls] if self.options.episodes else len(queries)
         return total * len(self.rows)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
@@ -200,6 +221,7 @@ class FssStage:
                 self.rows,
                 folders.settings,
                 lambda units, note=item.id: advance(units, note),  # type: ignore[misc]
+                folders.episodes.get(cls, 0),
             )
             name = write_part(self.out, item.id, result.to_json())
             measured = {row: part.counts.iou(cls) for row, part in result.rows.items()}
@@ -245,11 +267,25 @@ def check_choices(o: FssOptions) -> None:
     """Refuse what cannot be meant.
 
     Raises:
-        UsageError: an unknown filter, runs that would all be the same, or a path with a fold that has no name.
+        UsageError: an unknown filter, choices that exclude each other, runs that would all be the same, or a path with
+            a fold that has no name.
     """
     if o.filter not in FILTERED:
         raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {o.filter!r}")
-    check_folds(o.folds, {"--support": o.support, "--query": o.query, "--masks": o.masks, "--ood": o.ood})
+    if o.episodes is not None and o.queries is not None:
+        raise UsageError("--episodes draws queries itself, so --queries has no meaning", remedy="Leave out one of them")
+    if o.shots is not None and o.episodes is None:
+        raise UsageError(
+            "--shots goes with --episodes: without episodes every support pair is a shot",
+            remedy="Give --episodes, or a support folder of as many pairs",
+        )
+    if o.shots is not None and o.masks is not None:
+        raise UsageError(
+            "--shots cannot be drawn for each episode where samples join: they were made from all support pairs",
+            remedy="Leave out --shots, or --masks",
+        )
+    named = {"support": o.support, "support-masks": o.support_masks, "query": o.query, "masks": o.masks, "ood": o.ood}
+    check_folds(o.folds, {f"--{name}": path for name, path in named.items()})
     for flag, count, place in (("--runs", o.runs, RUN), ("--fold", len(o.folds), FOLD)):
         if count > 1 and place not in o.support:
             raise UsageError(
@@ -262,8 +298,7 @@ def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:
     return replace(result, rows={row.name: part for row, part in zip(rows, result.rows.values(), strict=True)})
 
 
-def _by_class(folder: Path, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
-    scan = scan_support(folder)
+def _by_class(scan: SupportScan, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
     problems += scan.problems
     known |= scan.classes
     found: dict[str, list[Pair]] = {}

@@ -13,11 +13,12 @@ import numpy as np
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.disk.voc import open_voc
-from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
 from aligndiff_cli.method.composition import SCALES_OF
@@ -29,7 +30,7 @@ from aligndiff_cli.models.semantic.methods import METHODS
 from aligndiff_cli.models.semantic.novel import NovelSettings, learn, predict
 from aligndiff_cli.models.semantic.task import LAYOUTS, Task
 from aligndiff_cli.stages import gfss_data as data
-from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.common import oriented, versions
 from aligndiff_cli.stages.gfss_base import BaseChoice, BaseModel
 from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
@@ -40,8 +41,8 @@ CONDITIONING = ("full", "text")
 PREDICTED = 16
 """Most query images of one size predicted at once."""
 UNLABELLED_NOTE = (
-    "The few shots have no label maps (--support-labels): all around their masks is learnt as background, objects of"
-    " base classes too."
+    "The few shots have no label maps (--support-labels): all around their masks is learnt as background, objects of "
+    "base classes too."
 )
 BUNDLED_NOTE = (
     "Using the bundled backbone with small settings, which suit emoji scenes. For photographs pass --backbone, "
@@ -61,6 +62,8 @@ class GfssOptions:
 
     base: str
     support: str
+    support_masks: str | None
+    mask_orientation: Orientation
     support_labels: str | None
     query: str
     masks: str | None
@@ -137,23 +140,25 @@ class GfssStage:
         """How this run evaluates."""
         o = self.options
         kept = ("method", "layout", "conditioning", "per_class", "inverted_share", "shots", "step_classes")
-        options = {"protocol": "gfss", **{name: getattr(o, name) for name in kept}}
+        options = {"protocol": "gfss", **{name: getattr(o, name) for name in kept}, **oriented(o.mask_orientation)}
         options["novel stage"] = options_dict(self.settings, without=())
         options["base stage"] = o.base_stage.options()
         paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
-        paths["support_labels"] = o.support_labels
+        paths |= {"support_labels": o.support_labels, "support masks": o.support_masks}
         inputs = {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None}
         return RunFile("evaluate", options, o.seed, inputs, o.base_stage.models, versions())
 
     def plan(self) -> Plan:
         """One item per fold and run."""
         problems: list[InputError] = []
-        items = [[self._plan_run(place, problems)] for place in places(self.options.folds, self.options.runs)]
+        with explained_by(problems):
+            items = [[self._plan_run(place, problems)] for place in places(self.options.folds, self.options.runs)]
         return Plan(items, list({str(problem): problem for problem in problems}.values()))
 
     def _plan_run(self, place: Place, problems: list[InputError]) -> Item:
         o = self.options
-        pairs, bad = data.usable_pairs(place.path(o.support))
+        masks = None if o.support_masks is None else place.path(o.support_masks)
+        pairs, bad = data.usable_pairs(place.path(o.support), masks, o.mask_orientation)
         problems += bad
         shots = data.choose_shots(pairs, o.shots, o.seed, place.run)
         if place.fold not in self._folds:
@@ -180,7 +185,8 @@ class GfssStage:
     def _open_fold(self, name: str, novel: Sequence[str], problems: list[InputError]) -> Fold:
         """Open base and query images, which are the same in all runs (``{run}`` in their paths is run 0)."""
         o, first = self.options, Place(name, 0)
-        base_folder, query_folder = open_voc(first.path(o.base)), open_voc(first.path(o.query), "val")
+        base_folder = open_voc(first.path(o.base), orientation=o.mask_orientation)
+        query_folder = open_voc(first.path(o.query), "val", o.mask_orientation)
         rows = data.rows_of(base_folder, novel)
         base = data.read_scenes(base_folder, rows, base_only=True)
         query = data.read_scenes(query_folder, rows, base_only=False)
@@ -326,7 +332,7 @@ def label_folder(o: GfssOptions, place: Place) -> Path | None:
     if o.support_labels is not None:
         return place.path(o.support_labels)
     support = place.path(o.support)
-    beside = support.with_name(f"{support.name}_labels")
+    beside = support.parent / f"{support.name}_labels"
     return beside if beside.is_dir() else None
 
 
@@ -349,7 +355,7 @@ def check_choices(o: GfssOptions) -> None:
     if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
         raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
     named = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
-    named["support-labels"] = o.support_labels
+    named |= {"support-labels": o.support_labels, "support-masks": o.support_masks}
     check_folds(o.folds, {f"--{name}": path for name, path in named.items()} | {"--base-model": o.base_model})
     if len(o.folds) > 1 and FOLD not in o.support:
         raise UsageError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_ignored, turned_alike
+from aligndiff_cli.disk.images import Orientation, read_ignored, turned_alike
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.mask_rules import IGNORE
@@ -137,6 +137,8 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
 def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
     """One digest over pictures and label maps; what is not there counts as that."""
     digests: dict[str, str] = {}
+    if folder.orientation != "auto":
+        digests["orientation of the label maps"] = folder.orientation
     for stem in stems:
         try:
             digests |= {path.name: file_digest(path) for path in (folder.picture(stem), folder.label_map(stem))}
@@ -163,13 +165,15 @@ def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) 
     return chosen
 
 
-def usable_pairs(folder: Path) -> tuple[list[Pair], list[InputError]]:
-    """The pairs of a support folder that can be read, and why others cannot.
+def usable_pairs(
+    folder: Path, masks: Path | None = None, orientation: Orientation = "auto"
+) -> tuple[list[Pair], list[InputError]]:
+    """The pairs of a support folder, the masks maybe in one of their own, that can be read, and why others cannot.
 
     Raises:
         FolderError: a class is left without a pair; it would be taken for a base class.
     """
-    scan = scan_support(folder)
+    scan = scan_support(folder, masks, orientation)
     problems, pairs = list(scan.problems), []
     for pair in scan.pairs:
         try:
@@ -269,10 +273,11 @@ def load_shot(pair: Pair, label_map: Path | None, row: int, rows: Rows) -> Sampl
     """
     image, mask = load_pair(pair)
     if label_map is None:
-        ignored = turned_alike(read_ignored(pair.mask), mask.shape, pair.image, pair.mask)
+        ignored = turned_alike(read_ignored(pair.mask), mask.shape, pair.image, pair.mask, pair.orientation)
         around = np.where(ignored, np.uint8(IGNORE), np.uint8(0))
     else:
-        around = rows.to_rows(fitted(read_label_map(label_map), mask.shape, pair.image, label_map))
+        labels = fitted(read_label_map(label_map), mask.shape, pair.image, label_map, pair.orientation)
+        around = rows.to_rows(labels)
     return image, np.where(mask, np.uint8(row), around)
 
 

@@ -13,6 +13,7 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import BaseFolder, open_base
 from aligndiff_cli.disk.claim import one_at_a_time
 from aligndiff_cli.disk.digest import joint_digest
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.run_file import RunFile, own_run, relative_to_folder, write_run
 from aligndiff_cli.errors import FolderError, InputError, first_few
@@ -27,8 +28,9 @@ from aligndiff_cli.models.diffusion.grounding_training import (
 )
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.stages.common import model_folder, versions
+from aligndiff_cli.stages.common import model_folder, oriented, versions
 from aligndiff_cli.stages.refiners import Advance, ClassImages, PerImage, Results, Words
+from aligndiff_cli.stages.runner import options_dict
 
 COMMAND = "grounding"
 MIN_PIXELS = 16
@@ -40,7 +42,7 @@ REMEDY = (
 
 
 class GroundingRefiner(PerImage):
-    """Masks by a grounding module that has learnt the base classes (Li et al. 2023).
+    """Masks by a grounding module that has learnt the base classes, after Li et al. 2023 and smaller than theirs.
 
     Args:
         source: the diffusion model whose features it reads.
@@ -57,10 +59,19 @@ class GroundingRefiner(PerImage):
     words = Words("with a mask", "without", "by the grounding module", "nothing found")
 
     def __init__(
-        self, source: str, base: Path | None, folder: Path, settings: GroundingSettings, *, device: str, seed: int
+        self,
+        source: str,
+        base: Path | None,
+        folder: Path,
+        settings: GroundingSettings,
+        *,
+        orientation: Orientation = "auto",
+        device: str,
+        seed: int,
     ) -> None:
         self._source = source
-        self._base = None if base is None else named_base(base)
+        self._base = None if base is None else named_base(base, orientation)
+        self._orientation = orientation
         self._folder = folder
         self._settings = settings
         self._device = device
@@ -97,8 +108,8 @@ class GroundingRefiner(PerImage):
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)
         else:
             s = self._settings
-            options: dict[str, Any] = {"steps": s.steps, "batch": s.batch, "learning_rate": s.learning_rate}
-            options |= {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base)}
+            options: dict[str, Any] = options_dict(s, without=())
+            options |= {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base), **oriented(self._orientation)}
             inputs = {"base": relative_to_folder(self._base.root, self._folder)}
             wanted = RunFile(COMMAND, options, self._seed, inputs, {"diffusion": model}, versions())
         if before is not None:
@@ -162,13 +173,13 @@ class GroundingRefiner(PerImage):
         return object_window(rng, image, labels, cls, self.model.image_size)
 
 
-def named_base(base: Path) -> BaseFolder:
+def named_base(base: Path, orientation: Orientation = "auto") -> BaseFolder:
     """Labelled scenes whose classes have names.
 
     Raises:
         FolderError: it is not one, or has no classes.txt.
     """
-    folder = open_base(base)
+    folder = open_base(base, orientation=orientation)
     if folder.classes is None:
         raise FolderError(
             f"has no {layout.CLASSES}, and the grounding module asks by name", base, "Add it: line i names class i"

@@ -12,12 +12,12 @@ import numpy as np
 
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.disk.images import Orientation, write_png
 from aligndiff_cli.disk.manifest import Record, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
-from aligndiff_cli.method.framing import object_window
+from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
@@ -26,7 +26,16 @@ from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
 from aligndiff_cli.report.sheets import inversion_sheet
-from aligndiff_cli.stages.common import POCKET, POCKET_NOTE, chunks, model_folder, parse_dtype, tiling, versions
+from aligndiff_cli.stages.common import (
+    POCKET,
+    POCKET_NOTE,
+    chunks,
+    model_folder,
+    oriented,
+    parse_dtype,
+    tiling,
+    versions,
+)
 from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 
 log = logging.getLogger(__name__)
@@ -40,6 +49,7 @@ class InvertOptions:
 
     images: Path
     masks: Path | None
+    mask_orientation: Orientation
     out: Path
     steps: int | None
     learning_rate: float | None
@@ -53,6 +63,8 @@ class InvertOptions:
     batch: int | None
     accumulation: int | None
     flip: float
+    framing: str
+    latent_mask: str
     instances: int
     preview: int
     model: str | None
@@ -76,9 +88,8 @@ class InvertStage:
         self.out = options.out
         self._source = options.model or POCKET
         self.notes = () if options.model else (POCKET_NOTE,)
-        self._scan = scan_support(
-            options.images, options.masks
-        )  # before the model is loaded: it may be the wrong folder
+        # before the model is loaded: it may be the wrong folder
+        self._scan = scan_support(options.images, options.masks, options.mask_orientation)
         self._pairs: dict[str, list[Pair]] = {}
         self._tokens: dict[str, str] = {}
 
@@ -111,6 +122,8 @@ class InvertStage:
             initializer=o.initializer,
             template=o.template,
             insertion=o.insertion,  # type: ignore[arg-type]
+            framing=o.framing,  # type: ignore[arg-type]
+            mask_mode=o.latent_mask,  # type: ignore[arg-type]
         )
 
     def describe(self) -> RunFile:
@@ -121,7 +134,8 @@ class InvertStage:
             "invert",
             options_dict(self.inversion, without=())
             | {"per": o.per, "instances": o.instances, "preview": o.preview, "dtype": str(self.model.dtype)}
-            | tiling(self.model, self.inversion.size or self.model.image_size),
+            | tiling(self.model, self.inversion.size or self.model.image_size)
+            | oriented(o.mask_orientation),
             o.seed,
             {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
             {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},
@@ -196,10 +210,9 @@ class InvertStage:
         height, width = self.model.image_size
         images, masks = [], []
         for pair in self._pairs[item_id]:
-            image, mask = load_pair(pair)
-            window = object_window(mask, height / width)
-            images.append(np.ascontiguousarray(image[window]))
-            masks.append(np.ascontiguousarray(mask[window]))
+            image, mask = framed(*load_pair(pair), height / width, self.inversion.framing)
+            images.append(image)
+            masks.append(mask)
         return Instance(class_words(self._pairs[item_id][0].cls), tuple(images), tuple(masks))
 
     def _write(self, item: Item, instance: Instance, inversion: Inversion) -> Made:

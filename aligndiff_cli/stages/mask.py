@@ -12,11 +12,12 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import read_image, read_soft, write_png
+from aligndiff_cli.disk.images import Orientation, read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, UsageError
+from aligndiff_cli.method.attention import CUTS, coarse_threshold
 from aligndiff_cli.method.consensus import Keep, Refined
 from aligndiff_cli.models.diffusion.grounding_training import GroundingSettings
 from aligndiff_cli.models.noise_learner import NoiseSettings
@@ -47,11 +48,12 @@ class MaskOptions:
     """What `aligndiff mask` was asked for; None leaves a setting to the segmenter, or to what made the images.
 
     Attributes:
-        support, support_masks, consensus_iou, max_supports: of Algorithm 1.
+        support, support_masks, consensus_iou: of Algorithm 1.
+        max_supports: most accepted pairs to re-condition on; 0 for all of them.
         keep: of Algorithm 1 and of noise learning.
         model: read by the grounding module; None for the one that made the images.
         base: to train a grounding module on; None to use the trained one in ``grounding``.
-        grounding: its folder; None for one inside ``out``. The numbers named after it are of its training.
+        grounding: its folder; None for one inside ``out``. The numbers named after it are of its training and size.
         noise_folds, noise_steps, noise_iou: of noise learning.
         sharpen: a SAM or SAM 2 that sharpens every mask; None for none.
         sharpen_iou: agreement with the refined mask from which its answer is taken.
@@ -60,18 +62,23 @@ class MaskOptions:
     images: Path
     support: Path | None
     support_masks: Path | None
+    mask_orientation: Orientation
     out: Path
     segmenter: SegmenterChoice
     consensus_iou: float
     keep: str
     attention_threshold: float | None
-    max_supports: int
+    coarse_cut: str
+    max_supports: int | None
     model: str | None
     base: Path | None
     grounding: Path | None
     grounding_steps: int
     grounding_batch: int
     grounding_lr: float
+    grounding_width: int
+    grounding_layers: int
+    grounding_dice: float
     noise_folds: int
     noise_steps: int
     noise_iou: float
@@ -96,15 +103,30 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
         raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {o.keep!r}")
     keep: Keep = "coarse" if o.keep == "coarse" else "prediction"
     if name == "attention":
-        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size")
+        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
         return AttentionRefiner()
     if name == "grounding":
-        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size")
+        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
         folder = o.grounding or o.out / "grounding"
-        settings = GroundingSettings(o.grounding_steps, o.grounding_batch, o.grounding_lr)
-        return GroundingRefiner(o.model or made_by, o.base, folder, settings, device=o.device, seed=o.seed)
+        settings = GroundingSettings(
+            o.grounding_steps,
+            o.grounding_batch,
+            o.grounding_lr,
+            o.grounding_width,
+            o.grounding_layers,
+            o.grounding_dice,
+        )
+        return GroundingRefiner(
+            o.model or made_by,
+            o.base,
+            folder,
+            settings,
+            orientation=o.mask_orientation,
+            device=o.device,
+            seed=o.seed,
+        )
     if name == "noise-learning":
-        refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size")
+        refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size", "--no-ssp-refine")
         return NoiseRefiner(
             o.segmenter.backbone,
             NoiseSettings(o.noise_steps),
@@ -123,6 +145,7 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
         o.segmenter,
         o.support,
         o.support_masks,
+        orientation=o.mask_orientation,
         consensus_iou=o.consensus_iou,
         keep=keep,
         max_supports=o.max_supports,
@@ -140,7 +163,10 @@ class MaskStage:
         self.out = options.out
         made = require_run(options.images, "generate", "--images")
         asked = options.attention_threshold
-        self._threshold = float(made.options["mask_threshold"]) if asked is None else asked
+        if options.coarse_cut not in CUTS:
+            raise UsageError(f"--coarse-cut: expected one of {', '.join(CUTS)}, got {options.coarse_cut!r}")
+        threshold = float(made.options["mask_threshold"]) if asked is None else asked
+        self._threshold = coarse_threshold(threshold, options.coarse_cut)  # type: ignore[arg-type]
         self.refiner = make_refiner(options, made.models.get("diffusion", {}).get("source", POCKET))
         asked_sam = options.sharpen
         self.sharpener = Sharpener(asked_sam, options.sharpen_iou, options.device) if asked_sam else None
@@ -281,6 +307,7 @@ class MaskStage:
         """An overlay sheet and a line of the table for each class."""
         rows, pictures = [], []
         words = self.refiner.words
+        most = self.refiner.most_shown
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             kept = [record for record in own if record.measured["accepted"]]
@@ -291,7 +318,8 @@ class MaskStage:
             pictures.append(path)
             agreement = sum(record.measured["consensus_iou"] for record in own) / len(own)
             empty = sum(record.measured["area"] == 0 for record in own)
-            rows.append([cls, str(len(own)), f"{agreement:.2f}", str(len(kept)), str(len(rest)), str(empty)])
+            kept_count = str(len(kept)) if most is None or len(kept) <= most else f"{len(kept)}, {most} shown"
+            rows.append([cls, str(len(own)), f"{agreement:.2f}", kept_count, str(len(rest)), str(empty)])
             if self.sharpener:
                 rows[-1].append(str(sum(record.measured["sharpened"] for record in own)))
         columns = ["class", "images", "mean consensus IoU", words.kept, words.rest, "empty"]

@@ -19,7 +19,7 @@ from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
-from aligndiff_cli.errors import AligndiffError, FolderError, UsageError
+from aligndiff_cli.errors import AligndiffError, FolderError, UsageError, explained_by
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.runner import check_same_run, options_dict
 from aligndiff_cli.stages.team import Progress
@@ -156,7 +156,8 @@ def _coco(o: PrepareOptions, progress: Progress) -> Found:
 
 
 def _fold(o: PrepareOptions, data: Photographs, novel: Sequence[int]) -> Found:
-    write_fold(o.out, data, novel, o.shots, o.seed, o.min_object)
+    with explained_by(data.problems):
+        write_fold(o.out, data, novel, o.shots, o.seed, o.min_object)
     return data.warnings, data.problems
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import InputError, UsageError
 from aligndiff_cli.method.consensus import Image, Keep, Mask, Refined, iou, refine
@@ -22,7 +23,7 @@ from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
 from aligndiff_cli.models.segmenters import POCKET, Segmenter
 from aligndiff_cli.models.segmenters.backbone import load_backbone
-from aligndiff_cli.stages.common import SEGMENTER_NOTE, SegmenterChoice
+from aligndiff_cli.stages.common import SEGMENTER_NOTE, SegmenterChoice, oriented
 
 Advance = Callable[..., None]
 Results = Iterator[tuple[int, Refined]]
@@ -57,6 +58,7 @@ class Refiner(Protocol):
         name: what --segmenter calls it.
         unit: what progress is counted in.
         words: see ``Words``.
+        most_shown: most kept pairs that a segmenter is shown for the rest; None for all, or where none is.
         notes: lines the user should read before it starts.
     """
 
@@ -64,6 +66,9 @@ class Refiner(Protocol):
     unit: str
     words: Words
     notes: Sequence[str]
+
+    @property
+    def most_shown(self) -> int | None: ...
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Path], dict[str, str]]:
         """Options that decide the masks, folders read besides the images, and the network's source and fingerprint."""
@@ -111,6 +116,7 @@ class PerImage:
 
     unit = "images"
     notes: Sequence[str] = ()
+    most_shown: int | None = None
 
     def check(self) -> list[InputError]:
         return []
@@ -149,7 +155,9 @@ class ConsensusRefiner:
 
     Args:
         support, support_masks: where the real pairs are.
-        consensus_iou, keep, max_supports: see ``method.consensus.refine``.
+        orientation: what their masks were drawn on.
+        consensus_iou, keep: see ``method.consensus.refine``.
+        max_supports: see there; 0 for all accepted pairs, None for what suits the segmenter.
     """
 
     unit = "images"
@@ -161,15 +169,16 @@ class ConsensusRefiner:
         support: Path,
         support_masks: Path | None,
         *,
+        orientation: Orientation,
         consensus_iou: float,
         keep: Keep,
-        max_supports: int,
+        max_supports: int | None,
         device: str,
     ) -> None:
         self.name = choice.name or "consensus"
         self.notes: Sequence[str] = choice.notes
         self._choice = choice
-        self._support, self._support_masks = support, support_masks
+        self._support, self._support_masks, self._orientation = support, support_masks, orientation
         self._alpha, self._keep, self._max_supports = consensus_iou, keep, max_supports
         self._device = device
         self._real: dict[str, list[Pair]] = {}
@@ -179,14 +188,19 @@ class ConsensusRefiner:
         """The few-shot segmenter, loaded when first needed."""
         return self._choice.load(self._device)
 
+    @property
+    def most_shown(self) -> int | None:
+        """Most accepted pairs to re-condition on; None for all."""
+        return self.segmenter.max_supports if self._max_supports is None else self._max_supports or None
+
     def describe(self) -> tuple[dict[str, Any], dict[str, Path], dict[str, str]]:
-        options = {"consensus_iou": self._alpha, "keep": self._keep, "max_supports": self._max_supports}
+        options = {"consensus_iou": self._alpha, "keep": self._keep, "max_supports": self.most_shown}
         network = {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}
-        return options, {"support": self._support}, network
+        return options | oriented(self._orientation), {"support": self._support}, network
 
     def check(self) -> list[InputError]:
         """Keep the pairs that can be used; return what cannot."""
-        scan = scan_support(self._support, self._support_masks)
+        scan = scan_support(self._support, self._support_masks, self._orientation)
         problems = list(scan.problems)
         for pair, _ in load_usable(scan.pairs, problems):
             self._real.setdefault(pair.cls, []).append(pair)
@@ -220,7 +234,7 @@ class ConsensusRefiner:
             group.coarse,
             alpha=self._alpha,
             keep=self._keep,
-            max_supports=self._max_supports,
+            max_supports=self.most_shown,
         )
         for result in results:
             yield result
@@ -302,6 +316,7 @@ class NoiseRefiner(PerImage):
 def refuse(choice: SegmenterChoice, name: str, *flags: str) -> None:
     """Refuse flags of the few-shot segmenters that mean nothing to a baseline (UsageError)."""
     given = {"--segmenter-weights": choice.weights, "--backbone": choice.backbone, "--segmenter-size": choice.size}
+    given["--no-ssp-refine"] = None if choice.refine else "given"
     for flag in flags:
         if given[flag] is not None:
             raise UsageError(f"{flag} has no meaning for --segmenter {name}", remedy=f"Leave out {flag}")

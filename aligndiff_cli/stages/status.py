@@ -9,10 +9,13 @@ from pathlib import Path
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.failures import read_failures
-from aligndiff_cli.disk.manifest import Record, contained, manifests, read_records
+from aligndiff_cli.disk.manifest import Record, contained, manifests, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, read_run
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 from aligndiff_cli.stages.places import filled
+
+UNKNOWN = "–"
+"""The command of a folder that nothing can be said of."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ def look(folder: Path) -> FolderState:
     Raises:
         FolderError: it is not a stage folder.
     """
+    if not folder.is_dir():
+        raise FolderError("is a file" if folder.exists() else "there is no such folder", folder)
     run = read_run(folder)
     if run is None:
         raise FolderError(
@@ -58,16 +63,37 @@ def look(folder: Path) -> FolderState:
         done += not gone and not other
     failed = len(read_failures(folder))
     return FolderState(
-        folder, run.command, done, missing, changed, failed, [*unfinished(folder), *remarks(folder, run)]
+        folder, run.command, done, missing, changed, failed, [*unfinished(folder), *torn(folder), *remarks(folder, run)]
     )
+
+
+def look_at_all(folders: Sequence[Path]) -> list[FolderState]:
+    """The state of each folder; of one that is no stage folder, or cannot be read, the reason alone."""
+    states = []
+    for folder in folders:
+        try:
+            states.append(look(folder))
+        except AligndiffError as error:
+            where = "" if error.where in (None, folder) else f"{error.where}: "
+            states.append(FolderState(folder, UNKNOWN, 0, [], [], 0, [f"{where}{error.what}"]))
+        except OSError as error:
+            states.append(FolderState(folder, UNKNOWN, 0, [], [], 0, [f"cannot be read ({error.strerror})"]))
+    return states
 
 
 def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
     """The record's outputs that are gone, and those that have changed."""
     paths = {name: contained(folder, name) for name in record.outputs}
     gone = [name for name, path in paths.items() if not path.exists()]
-    other = [name for name, path in paths.items() if name not in gone and file_digest(path) != record.outputs[name]]
+    other = [name for name, path in paths.items() if name not in gone and not _is_as_recorded(path, record, name)]
     return gone, other
+
+
+def _is_as_recorded(path: Path, record: Record, name: str) -> bool:
+    try:
+        return file_digest(path) == record.outputs[name]
+    except InputError:  # a folder in its place, say
+        return False
 
 
 def unfinished(folder: Path) -> list[str]:
@@ -78,6 +104,11 @@ def unfinished(folder: Path) -> list[str]:
     if not names:
         return []
     return [f"shared by workers ({', '.join(names)}), not brought together: run the stage again, without --shard"]
+
+
+def torn(folder: Path) -> list[str]:
+    """What is to be said of records that an interrupted run left half written."""
+    return [f"{problem.what}: run it again" for problem in torn_records(folder)]
 
 
 def remarks(folder: Path, run: RunFile) -> list[str]:

@@ -75,6 +75,15 @@ def test_grounding_is_trained_once_kept_and_used_again(world: World, run: Run, s
         assert segmenter_of(world / name) == segmenter_of(first)
     assert (first / "grounding" / "grounding.safetensors").stat().st_mtime_ns == kept
 
+    larger = ["--grounding-width", 24, "--grounding-layers", 1, "--grounding-dice", 0]
+    output = run(*command, *larger, "--base", world / "base", "--out", first, code=1).output
+    assert "grounding module was trained with dice = 1.0, now it is 0.0" in " ".join(output.split())
+    # without --base the module says its size itself
+    run(*command, *larger, "--base", world / "base", "--out", world / "larger")
+    run(*command, "--grounding", world / "larger" / "grounding", "--out", world / "larger, kept")
+    assert tree_bytes(world / "larger, kept" / "masks") == tree_bytes(world / "larger" / "masks")
+    assert tree_bytes(world / "larger" / "masks") != tree_bytes(first / "masks")
+
     run(*command, "--base", world / "base", "--out", world / "again")
     assert tree_bytes(world / "again" / "masks") == tree_bytes(first / "masks")
     assert tree_bytes(world / "again" / "grounding") == tree_bytes(first / "grounding")

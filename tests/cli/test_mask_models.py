@@ -57,3 +57,43 @@ def test_a_damaged_file_is_said_before_anything_is_made(world: World, run: Run, 
     shown = run("mask", *arguments, "--segmenter-weights", tmp_path / "h.pt", code=1)
     assert "the weights do not fit; missing, as named here: fine_decoder.2.weight" in shown.output
     assert not (world / "masks" / "masks").exists()
+
+
+def test_all_accepted_pairs_are_shown_unless_there_is_a_cap(world: World, run: Run, synth: Path) -> None:
+    def mask(out: str, *flags: object) -> tuple[str, object]:
+        network = ["--segmenter", "prototype", "--backbone", world.backbone, "--segmenter-size", 64]
+        command = ["mask", "--images", synth, "--support", world / "support", "--out", world / out, *network]
+        output = run(*command, "--consensus-iou", 0, *flags).output
+        return output, yaml.safe_load((world / out / "run.yaml").read_text())["options"]["max_supports"]
+
+    # the last coarse mask of each class is empty and joins nothing
+    output, most = mask("all")
+    assert "shown" not in output
+    assert most is None
+    assert mask("zero", "--max-supports", 0)[1] is None
+    output, most = mask("two", "--max-supports", 2)
+    assert output.count("4, 2 shown") == 2
+    assert most == 2
+
+
+def test_hsnet_is_shown_twenty_by_default(world: World, run: Run, synth: Path) -> None:
+    command = ["mask", "--images", synth, "--support", world / "support", "--out", world / "masks"]
+    run(*command)
+    assert yaml.safe_load((world / "masks" / "run.yaml").read_text())["options"]["max_supports"] == 20
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--segmenter", "attention", "--no-ssp-refine"], "--no-ssp-refine has no meaning for --segmenter attention"),
+        (["--segmenter", "prototype", "--no-ssp-refine"], "prototype has no second pass to leave out"),
+        (["--segmenter-size", 0], "HSNet looks at squares"),
+        (["--segmenter-size", 16], "expected at least 32, got 16"),
+    ],
+)
+def test_flags_of_another_segmenter_are_refused(
+    world: World, run: Run, synth: Path, flags: list[object], message: str
+) -> None:
+    command = ["mask", "--images", synth, "--support", world / "support", "--out", world / "masks"]
+    output = run(*command, *flags, code=2).output
+    assert message in " ".join(output.replace("│", " ").split())

@@ -147,7 +147,7 @@ def test_categories_of_one_name_are_one_class_and_the_background_is_none(tmp_pat
         (annotation(1, 3, {"size": [6, 9], "counts": [10**30]}), "OverflowError"),
         (annotation(1, 3, {"size": [6, 9], "counts": "?"}), "end within a number|add up"),
         (annotation(1, 3, {"size": [6, 9]}), "KeyError: 'counts'"),
-        (annotation(1, 3, "words"), "got 1 numbers"),
+        (annotation(1, 3, "words"), "expected corners as x, y, x, y, ... in finite numbers, got w"),
     ],
 )
 def test_malformed_annotations_are_named(tmp_path: Path, found: dict[str, Any], message: str) -> None:

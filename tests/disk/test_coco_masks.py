@@ -50,6 +50,30 @@ def test_half_a_corner_is_refused() -> None:
         polygon_mask([1, 1, 2, 2, 3, 3, 4], 4, 6)
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [0, 0, 5, 0, 5, NAN],
+        [0, 0, INF, 0, 5, 4],
+        [[0, 0], [5, 0], [5, 4], [0, 4]],
+        [0, 0, "a", 0, 5, 4],
+        [0, 0, None, 0, 5, 4],
+    ],
+)
+def test_corners_that_are_no_numbers_are_refused(polygon: list) -> None:
+    with pytest.raises(ValueError, match="expected corners as x, y"):
+        segmentation_mask([polygon], 4, 6)
+
+
+@pytest.mark.parametrize("runs", [[11.5, 12.5], [NAN, 24], ["12", "12"], [[12, 12]], [2**70, 24], [INF, 24]])
+def test_run_lengths_that_are_no_whole_numbers_are_refused(runs: list) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        runs_mask(runs, 4, 6)
+
+
 @pytest.mark.parametrize(
     ("text", "runs"),
     [

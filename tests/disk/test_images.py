@@ -470,3 +470,59 @@ def test_no_space_left_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypat
         write_png(tmp_path / "a.png", IMAGE)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.arange(24, dtype=np.int32).reshape(4, 6) * 10, "has 32 bits for each value"),
+        (np.arange(24, dtype=np.float32).reshape(4, 6) * 10, "expected values from 0 to 1, got 0 to 230"),
+    ],
+)
+def test_a_picture_whose_white_is_not_known_is_named(tmp_path: Path, values: np.ndarray, message: str) -> None:
+    path = nasty.save(tmp_path / "a.tif", values)
+    for read in (read_image, read_soft):
+        with pytest.raises(InputError, match=message):
+            read(path)
+
+
+@pytest.mark.parametrize("tag", [2, 3, 4, 6])
+@pytest.mark.parametrize(
+    ("orientation", "said", "turned"),
+    [("auto", "it is taken as drawn on what is shown", False), ("shown", "", False), ("stored", "", True)],
+)
+def test_a_mask_that_fits_its_photograph_both_ways(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tag: int, orientation: str, said: str, turned: bool
+) -> None:
+    image, mask = (array[:, :24] for array in (IMAGE, MASK)) if tag == 6 else (IMAGE, MASK)
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path = tmp_path / "a.png"
+    Image.fromarray(image).save(path, exif=exif)
+    drawn = nasty.save(tmp_path / "m.png", mask)
+    shown = read_image(path)
+    assert shown.shape == image.shape
+    upright = {2: np.fliplr, 3: lambda a: a[::-1, ::-1], 4: np.flipud, 6: lambda a: np.rot90(a, 3)}[tag](mask)
+    with caplog.at_level("INFO"):
+        found = turned_alike(read_mask(drawn), shown.shape[:2], path, drawn, orientation)  # type: ignore[arg-type]
+    assert np.array_equal(found, upright if turned else mask)
+    assert said in caplog.text
+    assert bool(caplog.text) == bool(said)
+    # a mask with a tag of its own has been turned by it
+    Image.fromarray(mask).save(drawn, exif=exif)
+    assert np.array_equal(turned_alike(read_mask(drawn), shown.shape[:2], path, drawn, "stored"), upright)
+
+
+def test_a_picture_without_an_orientation_turns_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, drawn = nasty.save(tmp_path / "a.png", IMAGE), nasty.save(tmp_path / "m.png", MASK)
+    with caplog.at_level("INFO"):
+        for orientation in ("auto", "shown", "stored"):
+            assert turned_alike(MASK, IMAGE.shape[:2], path, drawn, orientation) is MASK  # type: ignore[arg-type]
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("orientation", "fits"), [("auto", True), ("shown", False), ("stored", True)])
+def test_a_mask_that_fits_the_stored_pixels_alone(tmp_path: Path, orientation: str, fits: bool) -> None:
+    path, drawn = nasty.exif_turned(tmp_path / "a.jpg", IMAGE), tmp_path / "m.png"
+    found = turned_alike(np.rot90(MASK), IMAGE.shape[:2], path, drawn, orientation)  # type: ignore[arg-type]
+    assert (found.shape == MASK.shape) == fits

@@ -30,6 +30,9 @@ def touch(root: Path, *names: str) -> None:
         (["a.jpg", "a_mask.png"], [("a", "a.jpg", "a_mask.png")]),
         (["a.png", "a_mask.png"], [("a", "a.png", "a_mask.png")]),
         (["A.JPEG", "A.PNG"], [("A", "A.JPEG", "A.PNG")]),
+        (["01.jpg", "01_MASK.PNG"], [("01", "01.jpg", "01_MASK.PNG")]),
+        (["01.PNG", "01_Mask.png"], [("01", "01.PNG", "01_Mask.png")]),
+        (["gas_mask.png", "gas_mask_MASK.png"], [("gas_mask", "gas_mask.png", "gas_mask_MASK.png")]),
         (["a.tif", "a.png", "b.webp", "b_mask.png"], [("a", "a.tif", "a.png"), ("b", "b.webp", "b_mask.png")]),
         (["gas_mask.jpg", "gas_mask.png"], [("gas_mask", "gas_mask.jpg", "gas_mask.png")]),
         (["gas_mask.png", "gas_mask_mask.png"], [("gas_mask", "gas_mask.png", "gas_mask_mask.png")]),
@@ -79,12 +82,12 @@ def test_what_cannot_be_paired_is_named(tmp_path: Path, names: list[str], messag
 
 def test_masks_apart(tmp_path: Path) -> None:
     touch(tmp_path / "s" / "dog", "a.jpg", "b.png", "gas_mask.jpg", "c.jpg")
-    touch(tmp_path / "m" / "dog", "a.png", "b_mask.png", "gas_mask.png", "d.png", "c.jpg")
+    touch(tmp_path / "m" / "dog", "a.png", "b_MASK.png", "gas_mask.png", "d.png", "c.jpg")
     touch(tmp_path / "s" / "cat", "a.jpg")
     touch(tmp_path / "m" / "cow", "a.png")
     scan = scan_support(tmp_path / "s", tmp_path / "m")
     assert [(p.stem, p.mask.name) for p in scan.pairs] == [
-        ("a", "a.png"), ("b", "b_mask.png"), ("gas_mask", "gas_mask.png")
+        ("a", "a.png"), ("b", "b_MASK.png"), ("gas_mask", "gas_mask.png")
     ]  # fmt: skip
     assert [(Path(p.where).relative_to(tmp_path).as_posix(), p.what) for p in scan.problems if p.where] == [
         ("m/cat", "there is no folder with the masks of this class"),
@@ -100,10 +103,24 @@ def test_the_same_folder_twice_is_one_folder(tmp_path: Path) -> None:
     assert scan_support(tmp_path, tmp_path / "dog" / "..") == scan_support(tmp_path)
 
 
+@pytest.mark.parametrize("masks", [None, "m", "m/dog"])
+def test_a_folder_of_pairs_is_a_class_folder_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, masks: str | None
+) -> None:
+    touch(tmp_path / "dog", "a.jpg", "b.png", "notes.txt")
+    touch(tmp_path / (masks or "dog"), "a.png", "b_mask.png")
+    with caplog.at_level("INFO"):
+        scan = scan_support(tmp_path / "dog" / ".", None if masks is None else tmp_path / "m")
+    assert [(pair.cls, pair.stem) for pair in scan.pairs] == [("dog", "a"), ("dog", "b")]
+    assert (scan.problems, scan.classes) == ([], {"dog"})
+    assert "they are taken for the class 'dog'" in caplog.text
+
+
 def test_images_outside_class_folders(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "notes.txt")
+    touch(tmp_path / "dog", "a.jpg", "a.png")
     scan = scan_support(tmp_path)
-    assert scan.pairs == []
+    assert [pair.cls for pair in scan.pairs] == ["dog"]
     assert "'a.jpg' and 1 more lie outside a class folder" in str(scan.problems[0])
     assert "<class>" in str(scan.problems[0])
 

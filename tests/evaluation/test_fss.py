@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.fss import (
     ClassResult,
@@ -11,8 +13,10 @@ from aligndiff_cli.evaluation.fss import (
     Settings,
     choose_queries,
     class_differences,
+    draw_episodes,
     evaluate_class,
     miou,
+    share_episodes,
 )
 from aligndiff_cli.evaluation.metrics import Counts, Overlap
 from aligndiff_cli.evaluation.support_sets import TEXT, Row, table_rows
@@ -66,6 +70,81 @@ def test_masks_can_be_compared_at_the_networks_size(world, segmenter) -> None:
     found = at_size.rows["1R"].counts.foreground["dog"]
     assert found.union == 200
     assert 180 <= found.intersection < 200
+
+
+@pytest.mark.parametrize("side", [None, 20])
+def test_what_the_truth_ignores_counts_for_nothing(world, segmenter, side: int | None) -> None:
+    # 4 red columns, of which the true mask marks 2 as the object and 1 as its border
+    query = world.pair("q", 4)
+    labels = np.zeros((6, 10), np.uint8)
+    labels[:, :2], labels[:, 2] = 7, 255
+    write_png(query.mask, labels)
+    result = evaluate_class(segmenter, "dog", [world.pair("s", 3)], [query], [], [REAL], Settings(side=side))
+    if side is None:
+        assert result.rows["1R"].counts.foreground["dog"] == Overlap(6 * 2, 6 * 3)
+        assert result.rows["1R"].counts.background == Overlap(6 * 6, 6 * 7)
+    else:
+        # enlarged, the mask has 4 columns of the object and 2 of border; the pictures' edge is a blend
+        assert result.rows["1R"].counts.foreground["dog"].union in (20 * 5, 20 * 6)
+
+
+def test_what_a_real_mask_ignores_does_not_fail_a_sample(world, segmenter) -> None:
+    support = world.pair("s", 8)
+    labels = np.zeros((6, 10), np.uint8)
+    labels[:, :3], labels[:, 3:8] = 7, 255
+    write_png(support.mask, labels)
+    # alone the sample finds all 8 red columns: 3 / 8 of a mask without a border, all of this one
+    row = Row("row", 1, (TEXT,), "refined", (TEXT,))
+    samples = [world.sample("text-0")]
+    result = evaluate_class(segmenter, "dog", [support], [world.pair("q", 4)], samples, [row], Settings())
+    assert list(result.rows["row"].used) == ["dog/text-0"]
+
+
+def test_episodes_are_shared_among_the_classes_by_the_seed() -> None:
+    classes = [f"class{number}" for number in range(8)]
+    shares = share_episodes(classes, 1000, 0)
+    assert sum(shares.values()) == 1000
+    assert all(90 < shares[cls] < 160 for cls in classes)
+    assert shares == share_episodes(classes[::-1], 1000, 0)
+    assert shares != share_episodes(classes, 1000, 1)
+    assert all(share_episodes(classes, 100, 0)[cls] <= shares[cls] for cls in classes)
+    assert share_episodes(["a", "b"], 1, 0).total() == 1
+
+
+def test_an_episode_draws_a_query_and_its_shots(world) -> None:
+    support, queries = [world.pair(f"s{i}", 3) for i in range(4)], [world.pair(f"q{i}", 4) for i in range(3)]
+    settings = Settings(episodes=60, shots=2)
+    drawn = draw_episodes("dog", support, queries, settings, 60)
+    assert drawn == draw_episodes("dog", support[::-1], queries[::-1], settings, 60)
+    assert sum(map(len, drawn.values())) == 60
+    assert {len(set(shots)) for shots in drawn} == {2}
+    assert len(drawn) == 6  # of the 4 pairs
+    assert {query for own in drawn.values() for query in own} == set(queries)
+    fewer = draw_episodes("dog", support, queries, settings, 20)
+    assert all(drawn[shots][: len(own)] == own for shots, own in fewer.items())
+    assert list(draw_episodes("dog", support, queries, Settings(episodes=9), 9)) == [tuple(support)]
+    with pytest.raises(InputError, match="has 4 usable pairs, expected at least 5"):
+        draw_episodes("dog", support, queries, Settings(episodes=9, shots=5), 9)
+
+
+def test_a_class_is_evaluated_in_episodes(world, segmenter) -> None:
+    # one support pair marks red, which is right, the other blue
+    good, bad = world.pair("good", 3), world.pair("bad", 0, 3)
+    truth = np.zeros((6, 10), bool)
+    truth[:, -3:] = True
+    write_png(bad.mask, truth)
+    arguments = ("dog", [good, bad], [world.pair("q", 4, 4)], [], [REAL])
+    told: list[int] = []
+    settings = Settings(episodes=30, shots=1)
+    found = evaluate_class(segmenter, *arguments, settings, told.append, episodes=30).rows["1R"]
+    assert sum(told) == 30
+    assert found.real == 1
+    assert found.counts.images == {"dog": 30}
+    red = found.counts.foreground["dog"].intersection // (6 * 4)
+    assert 5 < red < 25
+    # each blue answer counts 4 wrong columns beside the 4 missed
+    assert found.counts.foreground["dog"].union == 6 * (4 * red + 8 * (30 - red))
+    assert segmenter.conditioned == [1, 1]
 
 
 def test_queries_are_drawn_by_seed_and_name(world) -> None:

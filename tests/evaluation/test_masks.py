@@ -97,3 +97,13 @@ def test_folders_that_cannot_be_compared_are_refused(folders: tuple[Path, Path],
         match_masks(folders[0], tmp_path / "empty")
     with pytest.raises(FolderError, match="no mask in common"):
         match_masks(folders[0] / "dog", folders[1])
+
+
+def test_what_the_truth_ignores_counts_for_nothing(folders: tuple[Path, Path]) -> None:
+    labels = stripe(3).astype(np.uint8) * 7
+    labels[:, 3:5] = 255
+    write_png(folders[1] / "dog" / "1.png", labels)
+    found = score_masks("dog", match_masks(*folders).classes["dog"][:1])
+    # predicted are 4 columns: 3 true, 1 ignored
+    assert found.counts.foreground == {"dog": Overlap(6 * 3, 6 * 3)}
+    assert found.counts.background == Overlap(6 * 5, 6 * 5)

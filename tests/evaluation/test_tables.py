@@ -101,6 +101,12 @@ def test_fss_markdown() -> None:
     )
 
 
+def test_fss_in_episodes_says_so() -> None:
+    document = fss_document(fss(), ROWS, Settings(episodes=6, shots=1))
+    assert document["settings"]["episodes"] == 6
+    assert "3 classes, 6 episodes, masks compared" in fss_markdown(document)
+
+
 def test_fss_with_the_real_row_alone_and_no_ood() -> None:
     document = fss_document(fss(), ROWS[:1], Settings())
     assert document["rows"]["1R"]["ood_miou"] is None

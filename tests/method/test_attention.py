@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from aligndiff_cli.method.attention import quantise, scaled, soft_maps, token_groups
+from aligndiff_cli.method.attention import coarse_threshold, quantise, scaled, soft_maps, token_groups
 
 
 def test_each_resolution_and_each_token_is_scaled_by_its_own_maximum() -> None:
@@ -60,3 +60,13 @@ def test_quantise() -> None:
     stored = quantise(np.array([[0.0, 1.0, 0.4], [1.2, -0.1, 0.5]], np.float32))
     assert stored.dtype == np.uint8
     assert stored.tolist() == [[0, 255, 102], [255, 0, 128]]
+
+
+def test_a_coarse_map_is_cut_at_its_threshold_or_beyond_it() -> None:
+    levels = np.array([101, 102, 103], np.float32) / 255  # 0.4 is level 102
+    assert (levels >= coarse_threshold(0.4, "at-least")).tolist() == [False, True, True]
+    assert (levels >= coarse_threshold(0.4, "above")).tolist() == [False, False, True]
+    # between two levels both mean the same
+    half = np.array([127, 128], np.float32) / 255
+    assert (half >= coarse_threshold(0.5, "at-least")).tolist() == [False, True]
+    assert (half >= coarse_threshold(0.5, "above")).tolist() == [False, True]

@@ -142,14 +142,26 @@ def test_estimates_are_cut_at_0_5() -> None:
     assert refine(segmenter, REAL, images, coarse)[1].mask.any()
 
 
-def test_the_cap_counts_the_real_pairs_and_never_drops_them() -> None:
+def test_the_cap_is_of_accepted_pairs_alone() -> None:
     segmenter, images, coarse = case()
-    results = refine(segmenter, REAL, images, coarse, max_supports=2)
+    refine(segmenter, REAL * 5, images, coarse, max_supports=2)
+    assert [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]] == [100] * 5 + [0, 2]
+    segmenter, images, coarse = case()
+    results = refine(segmenter, REAL, images, coarse, max_supports=1)
     assert [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]] == [100, 2]
     assert [r.accepted for r in results] == [True, False, True]
     segmenter, images, coarse = case()
     refine(segmenter, REAL, images, coarse, max_supports=0)
     assert len(segmenter.conditioned) == 1
+
+
+def test_all_accepted_pairs_join_beside_any_number_of_real_ones() -> None:
+    count = 40
+    maps = {tag: soft(bar(4 if tag else 2)) for tag in range(count + 1)}
+    segmenter = Scripted(maps, maps)
+    refine(segmenter, REAL * 5, [image(tag) for tag in range(count + 1)], [bar(4)] * (count + 1))
+    tags = [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]]
+    assert tags == [100] * 5 + list(range(1, count + 1))
 
 
 def test_nothing_accepted_estimates_from_the_real_pairs_alone() -> None:

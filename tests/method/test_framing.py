@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aligndiff_cli.method.framing import object_window
+from aligndiff_cli.method.framing import framed, object_window
 
 
 def mask(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
@@ -34,3 +34,15 @@ def mask(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
 def test_windows(covered: np.ndarray, aspect: float, rows: tuple[int, int], columns: tuple[int, int]) -> None:
     window = object_window(covered, aspect)
     assert [(part.start, part.stop) for part in window] == [rows, columns]
+
+
+def test_a_picture_is_seen_whole_or_through_the_window() -> None:
+    image, covered = np.arange(4 * 10 * 3, dtype=np.uint8).reshape(4, 10, 3), mask(4, 10, slice(1, 3), slice(6, 9))
+    seen, own = framed(image, covered, 1.0, "window")
+    window = object_window(covered, 1.0)
+    np.testing.assert_array_equal(seen, image[window])
+    np.testing.assert_array_equal(own, covered[window])
+    assert seen.shape == (4, 4, 3)
+    seen, own = framed(image, covered, 1.0, "whole")
+    assert seen is image
+    assert own is covered

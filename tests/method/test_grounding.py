@@ -68,6 +68,7 @@ def test_loss() -> None:
     counted = torch.tensor([[[1.0, 1.0, 0.0]]])
     # entropy log 2; dice (2 x 0.5 + 1) / (1 + 1 + 1); the wrong pixel is ignored
     assert mask_loss(logits, target, counted).item() == pytest.approx(math.log(2) + 1 - 2 / 3)
+    assert mask_loss(logits, target, counted, 0.0).item() == pytest.approx(math.log(2))
     perfect = torch.tensor([[[50.0, -50.0, 0.0]]])
     assert mask_loss(perfect, target, counted).item() == pytest.approx(0, abs=1e-6)
     empty = mask_loss(torch.full((1, 1, 3), -50.0), torch.zeros(1, 1, 3), counted)

@@ -48,7 +48,7 @@ def test_masking_does_not_depend_on_the_size_of_the_object() -> None:
         assert masked_mse("normalized", error, mask, 0.6).total.item() == pytest.approx(1.6)
 
 
-def test_latent_mask_nearest_looks_at_the_centre_and_area_at_all() -> None:
+def test_latent_mask_looks_at_the_centre_the_corner_or_all() -> None:
     mask = torch.zeros(1, 4, 8).bool()
     mask[0, :2, 0] = True  # a thin stroke: half of the pixels of the first 2 x 2 block, not its centre pixel
     mask[0, 2:, 4:] = True
@@ -57,6 +57,12 @@ def test_latent_mask_nearest_looks_at_the_centre_and_area_at_all() -> None:
         [[True, False, False, False], [False, False, True, True]]
     ]
     assert not latent_mask(mask, (2, 4), mode="area", threshold=0.5)[0, 0, 0]
+    # plain nearest, as the release: the upper left pixel of each block
+    assert latent_mask(mask, (2, 4), mode="nearest").tolist() == [
+        [[True, False, False, False], [False, False, True, True]]
+    ]
+    mask[0, 0, 0] = False
+    assert not latent_mask(mask, (2, 4), mode="nearest")[0, 0, 0]
 
 
 def test_latent_mask_of_a_soft_mask_uses_the_threshold() -> None:

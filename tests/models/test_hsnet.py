@@ -57,7 +57,15 @@ def test_hypercorrelation_by_hand() -> None:
     query = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).T.view(1, 1, 2, 1, 2)
     support = torch.tensor([[3.0, 0.0], [0.0, 0.0], [-1.0, 1.0]]).T.reshape(1, 1, 2, 3, 1)
     expected = torch.tensor([[1.0, 0.0, 0.0], [0.5**0.5, 0.0, 0.0]]).view(1, 1, 1, 2, 3, 1)
-    torch.testing.assert_close(hypercorrelation(query, support), expected)
+    torch.testing.assert_close(hypercorrelation(query, support), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_next_to_nothing_correlates_with_next_to_nothing() -> None:
+    # beside a mask its bilinear samples leave rests of about 1e-8 of a feature; each length has 1e-5 added
+    query = torch.tensor([3.0, 4.0]).view(1, 1, 2, 1, 1)
+    for rest, expected in ((1e-7, 1e-7 / 1.01e-5), (1e-5, 0.5), (1.0, 1.0)):
+        found = hypercorrelation(query, rest * torch.tensor([0.6, 0.8]).view(1, 1, 2, 1, 1))
+        assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
 def test_masked_features_use_the_bilinearly_resized_mask() -> None:

@@ -35,12 +35,13 @@ def tiny_hsnet() -> HSNet:
     return HSNet((2, 1, 2))
 
 
-@pytest.fixture(params=["prototype", "ssp", "hsnet"])
+@pytest.fixture(params=["prototype", "ssp", "hsnet", "prototype, native size", "ssp, native size"])
 def segmenter(request: pytest.FixtureRequest) -> FeatureSegmenter:
-    if request.param == "prototype":
-        return PrototypeSegmenter(tiny_backbone(), 64, batch=2)
-    if request.param == "ssp":
-        return SspSegmenter(tiny_backbone(), 64, batch=2)
+    size = None if "native" in request.param else 64
+    if request.param.startswith("prototype"):
+        return PrototypeSegmenter(tiny_backbone(), size, batch=2)
+    if request.param.startswith("ssp"):
+        return SspSegmenter(tiny_backbone(), size, batch=2)
     return HsnetSegmenter(tiny_backbone("bottleneck"), tiny_hsnet(), 64, batch=2)
 
 
@@ -81,6 +82,17 @@ def test_extending_equals_conditioning_on_all(segmenter: FeatureSegmenter) -> No
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
 
 
+def test_what_a_training_free_segmenter_keeps_does_not_grow_with_the_supports(segmenter: FeatureSegmenter) -> None:
+    pairs = [picture(seed, 40, 50 + seed) for seed in range(5)]
+    sizes = [[part.numel() for part in segmenter.condition(pairs[:count]).parts] for count in (1, 5)]
+    if segmenter.name == "hsnet":
+        assert sizes[1] == [5 * size for size in sizes[0]]
+        assert segmenter.max_supports == 20
+    else:
+        assert sizes[1] == sizes[0]
+        assert segmenter.max_supports is None
+
+
 def test_no_images_give_no_maps(segmenter: FeatureSegmenter) -> None:
     assert segmenter.predict(segmenter.condition([picture(0, 40, 70)]), []) == []
 
@@ -117,8 +129,10 @@ def test_fingerprints_tell_weights_sizes_and_kinds_apart() -> None:
         PrototypeSegmenter(tiny_backbone(seed=1), 64).fingerprint,
         SspSegmenter(tiny_backbone(), 64).fingerprint,
         SspSegmenter(tiny_backbone(), 64, SspSettings(stages=(3, 4))).fingerprint,
+        SspSegmenter(tiny_backbone(), 64, SspSettings(refine=False)).fingerprint,
+        SspSegmenter(tiny_backbone(), None).fingerprint,
     }
-    assert len(prints) == 5
+    assert len(prints) == 7
     assert PrototypeSegmenter(tiny_backbone(), 64).fingerprint in prints
 
 
@@ -188,6 +202,7 @@ def test_load_segmenter_by_name(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert (loaded.name, loaded.size) == ("ssp", 64)
     again = load_segmenter("ssp", backbone=folder, size=64, device="cpu")
     assert loaded.fingerprint == again.fingerprint
+    assert load_segmenter("ssp", backbone=folder, size=0, device="cpu").size is None
     assert capfd.readouterr() == ("", "")
 
 
@@ -205,6 +220,12 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
     folder = write_backbone(tmp_path / "net", image_mean=[0.5] * 3, image_std=[0.5] * 3)
     with pytest.raises(UsageError, match="unknown segmenter 'unet'"):
         load_segmenter("unet")
+    with pytest.raises(UsageError, match="prototype has no second pass to leave out"):
+        load_segmenter("prototype", refine=False, device="cpu")
+    with pytest.raises(UsageError, match="hsnet has no second pass to leave out"):
+        load_segmenter(None, refine=False, device="cpu")
+    with pytest.raises(UsageError, match="HSNet looks at squares"):
+        load_segmenter("hsnet", size=0, device="cpu")
     with pytest.raises(UsageError, match="no weights of its own"):
         load_segmenter("prototype", weights=folder / "model.safetensors")
     with pytest.raises(ModelError, match="trained on this backbone"):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from aligndiff_cli.models.segmenters import ssp
 from aligndiff_cli.models.segmenters.ssp import (
     SspSettings,
     confident,
@@ -47,6 +48,14 @@ def test_local_background_attends_to_sure_pixels_only() -> None:
     torch.testing.assert_close(found[0, :, 2], torch.tensor([share, 1 - share]))
 
 
+def test_local_background_in_parts_is_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    flat, sure = torch.rand(2, 3, 11), torch.rand(2, 11) > 0.4
+    whole = local_background(flat, sure)
+    monkeypatch.setattr(ssp, "ATTENDING", 4)
+    torch.testing.assert_close(local_background(flat, sure), whole)
+
+
 def test_prototypes_mix_support_and_query() -> None:
     query = torch.tensor([[4.0, 0.0], [0.0, 2.0]]).view(1, 2, 1, 2)
     logits = torch.tensor([[-9.0, 9.0], [9.0, -9.0]]).view(1, 2, 1, 2)
@@ -58,7 +67,7 @@ def test_prototypes_mix_support_and_query() -> None:
 
 def test_the_query_supports_itself() -> None:
     """The far part is nearer to the support's background, but nearer still to the near part."""
-    near, far, ground = (1.0, 0.0, 0.2), (0.95, 0.3, 0.2), (0.0, 0.8, 1.0)
+    near, far, ground = (1.0, 0.0, 0.2), (0.95, 0.25, 0.2), (0.0, 0.8, 1.0)
     columns = [near] * 3 + [far] * 3 + [ground] * 6
     query = torch.tensor(columns).T.reshape(1, 3, 1, 12)
     foreground, background = proto(1.0, -0.5, 0.0), proto(0.9, 0.6, 0.3)
@@ -77,8 +86,9 @@ def test_one_pass_without_refinement_is_the_first_share_of_two() -> None:
     own = mixed_prototypes(query, foreground, similarity(query, foreground, background, 10.0), settings)
     torch.testing.assert_close(first, similarity(query, own[0], own[1], 10.0))
     again = mixed_prototypes(query, foreground, first, settings)
-    halves = [0.5 * new + 0.5 * old for new, old in zip(again, own, strict=True)]
-    expected = 0.7 * similarity(query, halves[0], halves[1], 10.0) + 0.3 * first
+    sides = zip((foreground, background), own, again, strict=True)
+    mixed = [0.5 * support + 0.2 * old + 0.3 * new for support, old, new in sides]
+    expected = 0.7 * similarity(query, mixed[0], mixed[1], 10.0) + 0.3 * first
     torch.testing.assert_close(match(query, foreground, background, SspSettings()), expected)
 
 

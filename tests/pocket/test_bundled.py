@@ -7,9 +7,8 @@ from transformers import CLIPTokenizer
 from aligndiff_cli.datasets import emoji_classes as classes
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults, read_defaults
 from aligndiff_cli.models.diffusion.load import load_diffusion
-from aligndiff_cli.pocket.captions import known_words
-from aligndiff_cli.pocket.text import MAX_TOKENS
-from aligndiff_cli.pocket.train import MODEL
+from aligndiff_cli.pocket.recipe.__main__ import MODEL
+from aligndiff_cli.pocket.recipe.text import MAX_TOKENS
 
 
 def test_it_is_small_and_nothing_in_it_is_pickled() -> None:
@@ -20,7 +19,7 @@ def test_it_is_small_and_nothing_in_it_is_pickled() -> None:
 
 def test_its_tokenizer_knows_the_known_words_and_has_room_for_every_class() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(MODEL / "tokenizer")
-    assert all(len(tokenizer.tokenize(word)) == 1 for word in known_words())
+    assert all(len(tokenizer.tokenize(word)) == 1 for name in classes.KNOWN for word in name.split("-"))
     for name in (*classes.KNOWN, *classes.OOD):
         prompt = f"a photo of a good {classes.prompt_name(name)}"
         assert len(tokenizer(prompt).input_ids) <= MAX_TOKENS

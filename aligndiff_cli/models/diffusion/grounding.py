@@ -4,6 +4,11 @@ After Li et al. 2023, "Guiding text-to-image diffusion model towards grounded ge
 resolutions are fused, the class name asks them for its object, and the answer is compared with every position. Trained
 on base classes, it is used on any class the text encoder has words for; the paper compares its masks with such a module
 ("GD").
+
+It is not theirs. Theirs is larger (512 channels, three decoder layers; ``width`` and ``layers``), learns long from
+pictures that the diffusion model draws, which a detector has labelled, while it draws them, by cross-entropy alone and
+with Adam at 1e-5. This one learns from real base images with their own labels, slightly noised, in minutes, with dice
+as well. Nobody has compared the two.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ NOISE_LEVEL = 0.2
 Chosen on Emoji-5i, fold 2: up to here the masks of new classes gain and those of base classes lose little.
 """
 WIDTH, LAYERS, HEADS = 128, 2, 4
+"""Li et al.: 512 channels, 3 layers."""
 NORM_GROUPS = 8
 
 
@@ -36,17 +42,18 @@ class Grounding(nn.Module):
     Args:
         channels: C_i of the features, in their order.
         text_width: D, numbers per token state of the text encoder.
-        width: channels inside.
+        width: channels inside, a multiple of 8.
+        layers: of the decoder by which the class name looks at the features.
     """
 
-    def __init__(self, channels: Sequence[int], text_width: int, width: int = WIDTH) -> None:
+    def __init__(self, channels: Sequence[int], text_width: int, width: int = WIDTH, layers: int = LAYERS) -> None:
         super().__init__()
         # the maps of a U-Net differ in scale, hence a norm before they are added
         self.project = nn.ModuleList(nn.Sequential(nn.GroupNorm(1, own), nn.Conv2d(own, width, 1)) for own in channels)
         self.fuse = nn.Sequential(*_block(width), *_block(width))
         self.query = nn.Linear(text_width, width)
         layer = nn.TransformerDecoderLayer(width, HEADS, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
-        self.decoder = nn.TransformerDecoder(layer, LAYERS, nn.LayerNorm(width))
+        self.decoder = nn.TransformerDecoder(layer, layers, nn.LayerNorm(width))
         self.embed = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.bias = nn.Parameter(torch.zeros(()))
 
@@ -76,14 +83,14 @@ def _block(width: int) -> list[nn.Module]:
     return [nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(NORM_GROUPS, width)]
 
 
-def build_grounding(model: DiffusionModel, seed: int) -> Grounding:
+def build_grounding(model: DiffusionModel, seed: int, width: int = WIDTH, layers: int = LAYERS) -> Grounding:
     """An untrained module for the model's features, its weights drawn from the seed."""
     named = name_classes(model, ["object"])
     blank = np.zeros((*model.image_size, 3), np.uint8)
     features = read_features(model, [blank], named, torch.Generator().manual_seed(0))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = Grounding([own.shape[1] for own in features], named.hidden.shape[-1])
+        net = Grounding([own.shape[1] for own in features], named.hidden.shape[-1], width, layers)
     return net.to(model.device)
 
 

@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.augmentation import IGNORE
 from aligndiff_cli.method.grounding import mask_loss
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.grounding import (
+    LAYERS,
+    NORM_GROUPS,
+    WIDTH,
     Grounding,
     build_grounding,
     name_classes,
@@ -33,17 +37,29 @@ NAME = "grounding"
 
 @dataclass(frozen=True)
 class GroundingSettings:
-    """How the module is trained: AdamW, weight decay 1e-2, a cosine schedule down to zero.
+    """How the module is trained: AdamW, weight decay 1e-2, a cosine schedule down to zero; and how large it is.
 
     Attributes:
         steps: optimization steps.
         batch: objects per step.
         learning_rate: at the first step.
+        width, layers: see `Grounding`.
+        dice: weight of dice beside cross-entropy (Li et al.: none).
+
+    Raises:
+        UsageError: the width is no multiple of 8.
     """
 
     steps: int = 500
     batch: int = 16
     learning_rate: float = 1e-3
+    width: int = WIDTH
+    layers: int = LAYERS
+    dice: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.width % NORM_GROUPS:
+            raise UsageError(f"the grounding module's width must be a multiple of {NORM_GROUPS}, got {self.width}")
 
 
 def is_trained(folder: Path) -> bool:
@@ -52,13 +68,15 @@ def is_trained(folder: Path) -> bool:
 
 
 def load_grounding(folder: Path, model: DiffusionModel) -> Grounding:
-    """The trained module of a folder.
+    """The trained module of a folder, of whatever size it was trained.
 
     Raises:
         FolderError: the weights are damaged.
     """
-    net = build_grounding(model, 0)
-    net.load_state_dict(load_tensors(folder / WEIGHTS))
+    tensors = load_tensors(folder / WEIGHTS)
+    layers = len({name.split(".")[2] for name in tensors if name.startswith("decoder.layers.")})
+    net = build_grounding(model, 0, len(tensors["query.weight"]), layers)
+    net.load_state_dict(tensors)
     return net
 
 
@@ -84,7 +102,7 @@ def train_grounding(
     Raises:
         FolderError: the state cannot be read.
     """
-    net = build_grounding(model, item_seed(seed, NAME)).train()
+    net = build_grounding(model, item_seed(seed, NAME), settings.width, settings.layers).train()
     optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY)
     checkpoints = Checkpoints(folder / WEIGHTS, net, optimizer)
     first = checkpoints.first
@@ -103,7 +121,7 @@ def train_grounding(
             generator = torch.Generator().manual_seed(item_seed(seed, f"{NAME}/noise/{step}"))
             pictures = [image.permute(1, 2, 0).numpy() for image in images[shown]]
             features = read_features(model, pictures, named.select(rows.tolist()), generator)
-            loss = _loss(net(features, words[rows.to(words.device)]), labels[shown])
+            loss = _loss(net(features, words[rows.to(words.device)]), labels[shown], settings.dice)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -113,10 +131,10 @@ def train_grounding(
     return net
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+def _loss(logits: Tensor, labels: Tensor, dice: float) -> Tensor:
     labels = labels.to(logits.device)
     full = upsample(logits, labels.shape[1:])
-    return mask_loss(full, ((labels > 0) & (labels != IGNORE)).float(), (labels != IGNORE).float())
+    return mask_loss(full, ((labels > 0) & (labels != IGNORE)).float(), (labels != IGNORE).float(), dice)
 
 
 def cosine(step: int, steps: int) -> float:

@@ -25,6 +25,7 @@ from aligndiff_cli.models.diffusion.text import Conditioning
 
 Progress = Callable[[int, int, float], None]
 
+_RESAMPLING = {"window": Image.Resampling.LANCZOS, "whole": Image.Resampling.BICUBIC}
 _HELD_OUT_LEVELS = 16
 _RECORDS = 20
 
@@ -272,7 +273,7 @@ def _gather(
 def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions) -> _Encoded:
     """Encode each image and its mirror image once."""
     height, width = options.size or model.image_size
-    images = [_resized(image, height, width) for image in instance.images]
+    images = [_resized(image, height, width, _RESAMPLING[options.framing]) for image in instance.images]
     moments = model.encode_images(images + [image[:, ::-1] for image in images])
     size = model.latent_size(height, width)
     masks = torch.cat([_small_mask(mask, size, options) for mask in instance.masks])
@@ -284,10 +285,10 @@ def _small_mask(mask: np.ndarray, size: tuple[int, int], options: InversionOptio
     return latent_mask(y, size, mode=options.mask_mode, threshold=options.mask_threshold)
 
 
-def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resized(image: np.ndarray, height: int, width: int, resampling: Image.Resampling) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(image).resize((width, height), resampling))
 
 
 def _start(model: DiffusionModel, instance: Instance, options: InversionOptions, seed: int) -> Tensor:

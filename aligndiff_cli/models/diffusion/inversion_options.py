@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.method.framing import FRAMINGS, Framing
 from aligndiff_cli.method.inversion import LossKind, MaskMode
 from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Insertion, check_template
 
 
 @dataclass(frozen=True)
 class InversionOptions:
-    """How v* is learned. The values here are the public release's.
+    """How v* is learned. The values here are the public release's, but for ``framing`` and ``mask_mode``.
 
     Attributes:
         steps: optimiser steps.
@@ -24,6 +25,7 @@ class InversionOptions:
         vectors: tokens v* consists of.
         initializer: the word v* starts from.
         template, insertion: see Prompt.
+        framing: what of a picture is looked at, see ``method.framing``.
         mask_mode, mask_threshold: how masks are brought to the latent's resolution, see latent_mask.
         size: (height, width) images are resized to; None for the model's own.
     """
@@ -40,7 +42,8 @@ class InversionOptions:
     initializer: str = "good"
     template: str = ADJECTIVE_TEMPLATE
     insertion: Insertion = "input"
-    mask_mode: MaskMode = "nearest"
+    framing: Framing = "window"
+    mask_mode: MaskMode = "nearest-exact"
     mask_threshold: float = 0.3
     size: tuple[int, int] | None = None
 
@@ -50,9 +53,9 @@ class InversionOptions:
             raise UsageError(
                 f"the template {self.template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}"
             )
-        for name, value in (("loss", self.loss), ("insertion", self.insertion), ("mask_mode", self.mask_mode)):
-            if value not in _CHOICES[name]:
-                raise UsageError(f"{name} cannot be {value!r}", remedy=f"Known: {', '.join(_CHOICES[name])}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} cannot be {getattr(self, name)!r}", remedy=f"Known: {', '.join(known)}")
         for name in ("steps", "batch", "accumulation", "vectors"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -67,5 +70,6 @@ class InversionOptions:
 _CHOICES = {
     "loss": ("normalized", "plain", "foreground"),
     "insertion": ("input", "encoded"),
-    "mask_mode": ("nearest", "area"),
+    "framing": FRAMINGS,
+    "mask_mode": ("nearest-exact", "nearest", "area"),
 }

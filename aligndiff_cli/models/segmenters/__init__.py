@@ -29,6 +29,7 @@ def load_segmenter(
     weights: str | Path | None = None,
     backbone: str | Path | None = None,
     size: int | None = None,
+    refine: bool = True,
     device: str = "auto",
 ) -> Segmenter:
     """Load a few-shot segmenter.
@@ -40,11 +41,14 @@ def load_segmenter(
             hsnet's bundled ones when left out. Without weights, ssp and prototype use the backbone as it is.
         backbone: folder or hub id of a network with a backbone class in transformers, or a torchvision ResNet's .pth
             file; the bundled one when left out. HSNet takes a ResNet only; the authors' weights bring their own.
-        size: side in pixels that images are resized to; a fitting one when left out.
+        size: side in pixels that images are resized to; 0 for each image's own size (not hsnet); a fitting one when
+            left out, which for the published ssp is the image's own.
+        refine: whether ssp makes its second pass.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        UsageError: an unknown name, weights for a segmenter that has none, or a backbone where the weights bring one.
+        UsageError: an unknown name, weights for a segmenter that has none, a backbone where the weights bring one, or
+            ``refine`` false for another than ssp.
         ModelError: weights or backbone are missing, unreadable, or do not fit each other.
     """
     if name is not None and name not in SEGMENTERS:
@@ -55,21 +59,35 @@ def load_segmenter(
         raise ModelError("the bundled backbone is missing", POCKET, "Install the package again, or name a backbone.")
     default = "hsnet" if backbone is None else "ssp"
     if weights is not None or (name or default) == "hsnet":
-        return _trained(name, weights, backbone, size, device)
+        found = _trained(name, weights, backbone, size, refine, device)
+    else:
+        found = _training_free(name or default, backbone, size, refine, device)
+    if found.name != "ssp" and not refine:
+        raise UsageError(f"{found.name} has no second pass to leave out", remedy="Leave out --no-ssp-refine.")
+    return found
+
+
+def _training_free(name: str, backbone: str | Path | None, size: int | None, refine: bool, device: str) -> Segmenter:
     features = load_features(backbone or POCKET, pick_device(device))
+    side = _default_size(backbone) if size is None else size or None
     if name == "prototype":
         from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 
-        return PrototypeSegmenter(features, size or _default_size(backbone))
+        return PrototypeSegmenter(features, side)
     from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 
     # chosen on validation classes (bundled backbone) and on folds 0 to 2 of photographs (ImageNet's)
-    settings = SspSettings(stages=(3,) if backbone is None else features.matched)
-    return SspSegmenter(features, size or _default_size(backbone), settings)
+    settings = SspSettings(stages=(3,) if backbone is None else features.matched, refine=refine)
+    return SspSegmenter(features, side, settings)
 
 
 def _trained(
-    name: str | None, weights: str | Path | None, backbone: str | Path | None, size: int | None, device: str
+    name: str | None,
+    weights: str | Path | None,
+    backbone: str | Path | None,
+    size: int | None,
+    refine: bool,
+    device: str,
 ) -> Segmenter:
     from aligndiff_cli.models.segmenters.checkpoint import load_trained
 
@@ -79,7 +97,8 @@ def _trained(
             backbone,
             "Name a file of weights, or use ssp, which needs none.",
         )
-    return load_trained(name, Path(weights or POCKET / "hsnet.safetensors"), backbone, size, pick_device(device))
+    path = Path(weights or POCKET / "hsnet.safetensors")
+    return load_trained(name, path, backbone, size, pick_device(device), refine=refine)
 
 
 def _default_size(backbone: str | Path | None) -> int:

@@ -56,8 +56,8 @@ class Features(nn.Module):
         """The smallest side of at least `size` that the network takes."""
         return -(-size // self.multiple) * self.multiple
 
-    def pixels(self, images: Sequence[Image], size: int) -> Tensor:
-        """RGB uint8 images (H, W, 3) of any sizes -> normalised (N, 3, size, size)."""
+    def pixels(self, images: Sequence[Image], size: int | tuple[int, int]) -> Tensor:
+        """RGB uint8 images (H, W, 3) of any sizes -> normalised (N, 3, *size), square where one side is given."""
         resized = [resize_image(image, size) for image in images]
         batch = torch.stack(resized).to(self.device)
         return (batch - self.mean) / self.std
@@ -137,12 +137,18 @@ class AutoFeatures(Features):
         return [outputs[number - 1] for number in stages]
 
 
-def resize_image(image: Image, size: int) -> Tensor:
-    """RGB uint8 (H, W, 3) -> float32 (3, size, size) in [0, 1], bilinear with antialiasing."""
+def resize_image(image: Image, size: int | tuple[int, int]) -> Tensor:
+    """RGB uint8 (H, W, 3) -> float32 (3, *size) in [0, 1], bilinear with antialiasing."""
     planes = torch.tensor(image).permute(2, 0, 1)[None].float() / 255.0
-    if planes.shape[-2:] != (size, size):
-        planes = F.interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    sides = two_sides(size)
+    if planes.shape[-2:] != sides:
+        planes = F.interpolate(planes, sides, mode="bilinear", antialias=True, align_corners=False)
     return planes[0].clamp(0.0, 1.0)
+
+
+def two_sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width), of a square where one side is given."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def state_fingerprint(module: nn.Module) -> str:

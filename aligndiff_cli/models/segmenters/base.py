@@ -13,11 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.errors import InputError, ModelError
-from aligndiff_cli.models.segmenters.backbone import Features, Image
+from aligndiff_cli.models.segmenters.backbone import Features, Image, two_sides
 
 Mask = npt.NDArray[np.bool_]
 SoftMap = npt.NDArray[np.float32]
 Pair = tuple[Image, Mask]
+
+
+MAX_NATIVE = 1024
+"""Longest side at which a picture is looked at in its own size; larger ones are scaled down to it."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,17 @@ class Conditioned:
     """A segmenter conditioned on k supports: what it keeps of them, computed once.
 
     Attributes:
-        parts: tensors whose first axis is the support, in the order given.
+        parts: what it keeps; how it grows with k is the segmenter's own affair.
         owner: fingerprint of the segmenter that made it.
+        supports: k.
     """
 
     parts: tuple[Tensor, ...]
     owner: str
+    supports: int
 
     def __len__(self) -> int:
-        return len(self.parts[0])
+        return self.supports
 
 
 class Segmenter(Protocol):
@@ -42,8 +48,10 @@ class Segmenter(Protocol):
     name: str
     fingerprint: str
     """Equal for equal weights, input size and kind."""
-    size: int
-    """Side in pixels of the square that images are resized to before the network sees them."""
+    size: int | None
+    """Side in pixels of the square that images are resized to before the network sees them; None for their own size."""
+    max_supports: int | None
+    """Most accepted pairs that Algorithm 1 shows it by default, where each costs a pass; None for all."""
 
     def condition(self, pairs: Sequence[Pair]) -> Conditioned:
         """FSSCond of Algorithm 1: image uint8 (H, W, 3) and mask bool (H, W) per support."""
@@ -63,24 +71,35 @@ class FeatureSegmenter:
 
     Args:
         backbone: the frozen feature extractor.
-        size: side in pixels of the square that every image is resized to; rounded up to what the backbone takes.
+        size: side in pixels of the square that every image is resized to; None to look at each in its own size. Sides
+            are rounded up to what the backbone takes.
         batch: images per forward pass.
     """
 
     name = ""
+    max_supports: int | None = None
 
-    def __init__(self, backbone: Features, size: int, *, batch: int = 8) -> None:
+    def __init__(self, backbone: Features, size: int | None, *, batch: int = 8) -> None:
         self.backbone = backbone
-        self.size = backbone.fit(size)
+        self.size = None if size is None else backbone.fit(size)
         self.batch = batch
-        self.fingerprint = f"{self.name}-{self.size}-{backbone.fingerprint()}"
+        self.fingerprint = f"{self.name}-{self.size or 'native'}-{backbone.fingerprint()}"
 
     def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
-        """What to keep of supports: pixels (N, 3, S, S), masks (N, 1, S, S) in {0, 1}."""
+        """What to keep of supports: pixels (N, 3, H, W), masks (N, 1, H, W) in {0, 1}."""
         raise NotImplementedError
 
+    def join(self, parts: Sequence[tuple[Tensor, ...]], counts: Sequence[int]) -> tuple[Tensor, ...]:
+        """What to keep of several sets of supports together: one after another.
+
+        Args:
+            parts: of each set, from ``encode`` or ``join``.
+            counts: supports in each set.
+        """
+        return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+
     def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        """Foreground probability (N, h, w) of queries, pixels (N, 3, S, S)."""
+        """Foreground probability (N, h, w) of queries, pixels (N, 3, H, W)."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -96,9 +115,9 @@ class FeatureSegmenter:
             )
         for index, (image, mask) in enumerate(pairs):
             _check_pair(image, mask, index)
-        chunks = [self._encode(pairs[at : at + self.batch]) for at in range(0, len(pairs), self.batch)]
-        parts = tuple(torch.cat(tensors) for tensors in zip(*chunks, strict=True))
-        return Conditioned(parts, self.fingerprint)
+        groups = self._groups([image for image, _ in pairs])
+        parts = [self._encode([pairs[index] for index in group]) for group in groups]
+        return Conditioned(self.join(parts, [len(group) for group in groups]), self.fingerprint, len(pairs))
 
     def extend(self, state: Conditioned, pairs: Sequence[Pair]) -> Conditioned:
         """The same state with more supports; those already there are not computed again."""
@@ -106,23 +125,40 @@ class FeatureSegmenter:
         if not pairs:
             return state
         more = self.condition(pairs)
-        joined = tuple(torch.cat(two) for two in zip(state.parts, more.parts, strict=True))
-        return Conditioned(joined, self.fingerprint)
+        joined = self.join((state.parts, more.parts), (len(state), len(more)))
+        return Conditioned(joined, self.fingerprint, len(state) + len(more))
 
     @torch.no_grad()
     def predict(self, state: Conditioned, images: Sequence[Image]) -> list[SoftMap]:
         """Foreground probability of each image, float32 (H, W) in [0, 1] at the image's own size."""
         self._check_owner(state)
-        maps: list[SoftMap] = []
-        for at in range(0, len(images), self.batch):
-            chunk = [images[i] for i in range(at, min(at + self.batch, len(images)))]
-            scores = self.score(state, self.backbone.pixels(chunk, self.size))
-            maps += [_to_size(score, image) for score, image in zip(scores, chunk, strict=True)]
-        return maps
+        loaded = [images[index] for index in range(len(images))]
+        maps: dict[int, SoftMap] = {}
+        for group in self._groups(loaded):
+            chunk = [loaded[index] for index in group]
+            scores = self.score(state, self.backbone.pixels(chunk, self._sides(chunk[0])))
+            maps |= {i: _to_size(score, loaded[i]) for i, score in zip(group, scores, strict=True)}
+        return [maps[index] for index in range(len(loaded))]
+
+    def _sides(self, image: Image) -> tuple[int, int]:
+        """(height, width) at which an image is looked at."""
+        if self.size is not None:
+            return self.size, self.size
+        height, width = image.shape[:2]
+        scale = min(1.0, MAX_NATIVE / max(height, width))
+        return self.backbone.fit(max(1, round(height * scale))), self.backbone.fit(max(1, round(width * scale)))
+
+    def _groups(self, images: Sequence[Image]) -> list[list[int]]:
+        """Indices of images that are looked at together: of one size, no more than a batch."""
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            alike.setdefault(self._sides(image), []).append(index)
+        return [own[at : at + self.batch] for own in alike.values() for at in range(0, len(own), self.batch)]
 
     def _encode(self, pairs: Sequence[Pair]) -> tuple[Tensor, ...]:
-        pixels = self.backbone.pixels([image for image, _ in pairs], self.size)
-        masks = torch.stack([resize_mask(mask, self.size) for _, mask in pairs])
+        sides = self._sides(pairs[0][0])
+        pixels = self.backbone.pixels([image for image, _ in pairs], sides)
+        masks = torch.stack([resize_mask(mask, sides) for _, mask in pairs])
         return self.encode(pixels, masks.to(pixels.device))
 
     def _check_owner(self, state: Conditioned) -> None:
@@ -130,10 +166,37 @@ class FeatureSegmenter:
             raise ModelError(f"supports conditioned by {state.owner} cannot be used with {self.fingerprint}")
 
 
-def resize_mask(mask: Mask, size: int) -> Tensor:
-    """Mask bool (H, W) -> float32 (1, size, size) in {0, 1}, nearest pixel."""
+class PrototypeBased(FeatureSegmenter):
+    """A segmenter that keeps prototypes averaged over the supports: what a query costs does not depend on their number.
+
+    Subclasses give the features; each support counts alike, however large its object.
+    """
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What prototypes are averages of: pixels (N, 3, H, W) -> (N, C, h, w)."""
+        raise NotImplementedError
+
+    def inside(self, masks: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Masks (N, 1, H, W) -> how much each feature position counts as foreground, (N, 1, h, w) in [0, 1]."""
+        return pool_mask(masks, shape)
+
+    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
+        """Foreground and background prototype (C,), the mean over the supports."""
+        features = self.features(pixels)
+        inside = self.inside(masks, (features.shape[2], features.shape[3]))
+        return masked_average(features, inside).mean(0), masked_average(features, 1.0 - inside).mean(0)
+
+    def join(self, parts: Sequence[tuple[Tensor, ...]], counts: Sequence[int]) -> tuple[Tensor, ...]:
+        """The mean over the supports of all sets."""
+        total = sum(counts)
+        weighted = [[part * (count / total) for part in own] for own, count in zip(parts, counts, strict=True)]
+        return tuple(torch.stack(side).sum(0) for side in zip(*weighted, strict=True))
+
+
+def resize_mask(mask: Mask, size: int | tuple[int, int]) -> Tensor:
+    """Mask bool (H, W) -> float32 (1, *size) in {0, 1}, nearest pixel; square where one side is given."""
     plane = torch.tensor(mask)[None, None].float()
-    return F.interpolate(plane, (size, size), mode="nearest-exact")[0]
+    return F.interpolate(plane, two_sides(size), mode="nearest-exact")[0]
 
 
 def pool_mask(masks: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -36,14 +36,21 @@ def save_hsnet(net: HSNet, path: Path, *, size: int, backbone: str, dtype: torch
 
 
 def load_trained(
-    name: str | None, path: Path, backbone: str | Path | None, size: int | None, device: torch.device
+    name: str | None,
+    path: Path,
+    backbone: str | Path | None,
+    size: int | None,
+    device: torch.device,
+    *,
+    refine: bool = True,
 ) -> FeatureSegmenter:
     """The segmenter whose weights a file holds; the format is told by its keys.
 
     Args:
         name: "hsnet" or "ssp"; None for whichever it is.
         backbone: for weights that bring none; None for the bundled one.
-        size: side in pixels; that of the training when left out.
+        size: side in pixels, 0 for that of each picture; what suits the weights when left out.
+        refine: see `SspSettings`.
 
     Raises:
         ModelError: no such file, of no known format, or not whole.
@@ -63,7 +70,9 @@ def load_trained(
     if kind == "ssp" and backbone is not None:
         raise UsageError(f"{path} brings its own backbone", remedy="Leave out --backbone.")
     if kind == "ssp":
-        return load_published_ssp(file.tensors, path, size, device)
+        return load_published_ssp(file.tensors, path, size or None, device, refine=refine)
+    if size == 0:
+        raise UsageError("HSNet looks at squares", remedy="Give a side in pixels, or none.")
     if learned:
         return load_published_hsnet(file.tensors, path, backbone, size, device)
     return load_hsnet(load_backbone(backbone or POCKET, device), path, size)

@@ -24,6 +24,10 @@ CHANNELS = (16, 64, 128)
 KERNELS = ((5, 5, 3), (5, 3, 3), (3, 3, 3))
 STRIDES = ((4, 4, 2), (4, 2, 2), (2, 2, 2))
 NORM_GROUPS = 4
+EPS = 1e-5
+"""Added to a feature's length before it is divided by it: what interpolation leaves beside a mask stays small."""
+MAX_SUPPORTS = 20
+"""Accepted pairs that Algorithm 1 shows it by default: each costs a pass per query, and memory for its features."""
 
 
 class CenterPivotConv4d(nn.Module):
@@ -136,8 +140,8 @@ def hypercorrelation(query: Tensor, support: Tensor) -> Tensor:
     Returns:
         (N, L, hq, wq, hs, ws) in [0, 1].
     """
-    q = F.normalize(query.flatten(3), dim=2)
-    s = F.normalize(support.flatten(3), dim=2)
+    q, s = (level.flatten(3) for level in (query, support))
+    q, s = (flat / (flat.norm(dim=2, keepdim=True) + EPS) for flat in (q, s))
     cosines = (q.transpose(2, 3) @ s).clamp_min(0.0)
     return cosines.view(*cosines.shape[:2], *query.shape[3:], *support.shape[3:])
 
@@ -153,6 +157,7 @@ class HsnetSegmenter(FeatureSegmenter):
     """
 
     name = "hsnet"
+    max_supports: int | None = MAX_SUPPORTS
     backbone: Backbone
 
     def __init__(self, backbone: Backbone, net: HSNet, size: int, *, batch: int = 8) -> None:
@@ -174,9 +179,10 @@ class HsnetSegmenter(FeatureSegmenter):
 
     def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
         queries = self.levels(pixels)
-        return torch.stack([self._one(state, [q[i] for q in queries]) for i in range(len(pixels))])
+        sides = (pixels.shape[2], pixels.shape[3])
+        return torch.stack([self._one(state, [q[i] for q in queries], sides) for i in range(len(pixels))])
 
-    def _one(self, state: Conditioned, query: Sequence[Tensor]) -> Tensor:
+    def _one(self, state: Conditioned, query: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
         """One query's levels (L, C, h, w) against all supports -> probability or vote share (h, w)."""
         maps: list[Tensor] = []
         for at in range(0, len(state), self.batch):
@@ -185,6 +191,6 @@ class HsnetSegmenter(FeatureSegmenter):
                 hypercorrelation(q[None].expand(len(s), *q.shape), s) for q, s in zip(query, supports, strict=True)
             ]
             logits = self.net(pairs)
-            maps.append(_resize(logits, (self.size, self.size)).softmax(1)[:, 1])
+            maps.append(_resize(logits, sides).softmax(1)[:, 1])
         probability = torch.cat(maps)
         return probability[0] if len(state) == 1 else vote(probability > 0.5)

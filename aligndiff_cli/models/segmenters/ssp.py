@@ -1,7 +1,8 @@
-"""Self-support matching (SSP): the query's own confident pixels become its prototypes.
+"""Self-support matching (SSP; Fan et al. 2022): the query's own confident pixels become its prototypes.
 
-Training-free on a given backbone. The matching is that of the published network, which fine-tunes
-its backbone and reads stage 3; on ImageNet's weights left as they are, stages 3 and 4 together match better.
+Training-free on a given backbone. The matching, both passes of it, is that of the published network, which fine-tunes
+its backbone and reads stage 3 (``ssp_published.py``); on ImageNet's weights left as they are, stages 3 and 4 together
+match better.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.models.segmenters.backbone import Features
-from aligndiff_cli.models.segmenters.base import Conditioned, FeatureSegmenter, masked_average, pool_mask
+from aligndiff_cli.models.segmenters.base import Conditioned, PrototypeBased
+
+ATTENDING = 2048
+"""Positions whose background prototypes are made at once: every position looks at every other."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class SspSettings:
         temperature: what cosines are multiplied by before the softmax.
         sure_foreground, sure_background: probability above which a query pixel supports its side.
         fallback: how many of the most probable pixels do so where none is sure.
-        refine: whether the second pass is made, and mixed 0.7 : 0.3 with the first.
+        refine: whether the second pass is made, with 0.5 support + 0.2 first pass + 0.3 own prototypes, and mixed
+            0.7 : 0.3 with the first. The authors' checkpoints called "baseline" are made without it.
     """
 
     stages: tuple[int, ...] = (3,)
@@ -55,7 +60,9 @@ def match(query: Tensor, foreground: Tensor, background: Tensor, settings: SspSe
     if not settings.refine:
         return first
     own_fg, own_bg = mixed_prototypes(query, foreground, first, settings)
-    second = similarity(query, 0.5 * own_fg + 0.5 * first_fg, 0.5 * own_bg + 0.5 * first_bg, settings.temperature)
+    second_fg = 0.5 * foreground + 0.2 * first_fg + 0.3 * own_fg
+    second_bg = 0.5 * background + 0.2 * first_bg + 0.3 * own_bg
+    second = similarity(query, second_fg, second_bg, settings.temperature)
     return 0.7 * second + 0.3 * first
 
 
@@ -96,9 +103,12 @@ def local_background(flat: Tensor, sure: Tensor) -> Tensor:
         (N, C, P).
     """
     unit = F.normalize(flat, dim=1)
-    weights = 2.0 * torch.einsum("ncp,ncq->npq", unit, unit)
-    weights = weights.masked_fill(~sure[:, None, :], float("-inf")).softmax(2)
-    return torch.einsum("npq,ncq->ncp", weights, flat)
+    found = []
+    for some in unit.split(ATTENDING, dim=2):
+        weights = 2.0 * torch.einsum("ncp,ncq->npq", some, unit)
+        weights = weights.masked_fill(~sure[:, None, :], float("-inf")).softmax(2)
+        found.append(torch.einsum("npq,ncq->ncp", weights, flat))
+    return torch.cat(found, dim=2)
 
 
 def _mean_of(flat: Tensor, sure: Tensor) -> Tensor:
@@ -106,28 +116,28 @@ def _mean_of(flat: Tensor, sure: Tensor) -> Tensor:
     return (flat * weights).sum(2, keepdim=True) / weights.sum(2, keepdim=True)
 
 
-class SspSegmenter(FeatureSegmenter):
-    """SSP on the last block of one stage; prototypes are cached and averaged over shots."""
+class SspSegmenter(PrototypeBased):
+    """SSP on the last blocks of some stages; prototypes are averaged over shots."""
 
     name = "ssp"
 
-    def __init__(self, backbone: Features, size: int, settings: SspSettings | None = None, *, batch: int = 8) -> None:
+    def __init__(
+        self, backbone: Features, size: int | None, settings: SspSettings | None = None, *, batch: int = 8
+    ) -> None:
         super().__init__(backbone, size, batch=batch)
         self.settings = settings or SspSettings()
         self.fingerprint += f"-{hashlib.sha256(repr(self.settings).encode()).hexdigest()[:8]}"
 
-    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
-        features = self._features(pixels)
-        inside = pool_mask(masks, (features.shape[2], features.shape[3]))
-        return masked_average(features, inside), masked_average(features, 1.0 - inside)
+    def features(self, pixels: Tensor) -> Tensor:
+        return joined(self.backbone.maps(pixels, self.settings.stages))
+
+    def logits(self, state: Conditioned, pixels: Tensor) -> Tensor:
+        """Background and foreground (N, 2, h, w) at the features' resolution."""
+        foreground, background = (part[None, :, None, None] for part in state.parts)
+        return match(self.features(pixels), foreground, background, self.settings)
 
     def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        foreground, background = (part.mean(0)[None, :, None, None] for part in state.parts)
-        logits = match(self._features(pixels), foreground, background, self.settings)
-        return logits.softmax(1)[:, 1]
-
-    def _features(self, pixels: Tensor) -> Tensor:
-        return joined(self.backbone.maps(pixels, self.settings.stages))
+        return self.logits(state, pixels).softmax(1)[:, 1]
 
 
 def joined(maps: Sequence[Tensor]) -> Tensor:

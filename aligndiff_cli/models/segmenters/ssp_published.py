@@ -1,8 +1,9 @@
 """SSP as its authors trained it (Fan et al. 2022, github.com/fanq15/SSP), from their checkpoints.
 
 Its ResNet differs from torchvision's: a stem of three 3 x 3 convolutions, a third stage that is dilated instead of
-strided, whose last block is not rectified, and no fourth stage. The matching is that of ``ssp.py`` but for the second
-pass, whose prototypes keep half of the support's.
+strided, whose last block is not rectified, and no fourth stage. Pictures are looked at in their own size, masks are
+brought to the features' resolution by bilinear sampling, and logits are enlarged before the softmax; the matching is
+that of ``ssp.py``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aligndiff_cli.models.segmenters.backbone import Backbone
-from aligndiff_cli.models.segmenters.base import Conditioned
-from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings, mixed_prototypes, similarity
+from aligndiff_cli.models.segmenters.base import Conditioned, pool_mask
+from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 from aligndiff_cli.models.segmenters.state_files import load_renamed
 from aligndiff_cli.models.segmenters.torchvision_names import (
     IMAGENET_MEAN,
@@ -26,10 +27,8 @@ from aligndiff_cli.models.segmenters.torchvision_names import (
     transformers_name,
 )
 
-SIZE = 473
-"""Side of the crops the published weights were trained on."""
 BATCH = 2
-"""Images per forward pass: 60 x 60 positions attend to each other."""
+"""Images per forward pass: of a picture of 473 pixels, 60 x 60 positions attend to each other."""
 STEM_PREFIX = "layer0."
 STEM = {
     "layer0.0.0": "embedder.0",
@@ -62,9 +61,10 @@ def dilate(blocks: Iterable[nn.Module]) -> None:
 
 
 def load_published_ssp(
-    tensors: Mapping[str, Tensor], source: Path, size: int | None, device: torch.device
+    tensors: Mapping[str, Tensor], source: Path, size: int | None, device: torch.device, *, refine: bool = True
 ) -> PublishedSspSegmenter:
-    """The segmenter of a published checkpoint; `size` defaults to that of its training crops.
+    """The segmenter of a published checkpoint, with or without the second pass; without a size, at that of each
+    picture.
 
     Raises:
         ModelError: the weights do not fit the network.
@@ -75,39 +75,31 @@ def load_published_ssp(
     dilate(net.encoder.stages[-1].layers)
     load_renamed(net, tensors, lambda key: transformers_name(key, STEM), source)
     backbone = Backbone(net, IMAGENET_MEAN, IMAGENET_STD).to(device)
-    return PublishedSspSegmenter(backbone, size or SIZE, batch=BATCH)
+    return PublishedSspSegmenter(backbone, size, SspSettings(refine=refine), batch=BATCH)
 
 
 class PublishedSspSegmenter(SspSegmenter):
-    """SSP on its authors' fine-tuned backbone, with their refinement."""
+    """SSP on its authors' fine-tuned backbone."""
 
     backbone: Backbone
 
-    def __init__(self, backbone: Backbone, size: int, *, batch: int = BATCH) -> None:
-        super().__init__(backbone, size, batch=batch)
+    def __init__(
+        self, backbone: Backbone, size: int | None, settings: SspSettings | None = None, *, batch: int = BATCH
+    ) -> None:
+        super().__init__(backbone, size, settings, batch=batch)
         self.fingerprint += "-published"
 
-    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        foreground, background = (part.mean(0)[None, :, None, None] for part in state.parts)
-        logits = match_published(self._features(pixels), foreground, background, self.settings)
-        full = F.interpolate(logits, pixels.shape[-2:], mode="bilinear", align_corners=True)
-        return full.softmax(1)[:, 1]
-
-    def _features(self, pixels: Tensor) -> Tensor:
-        """The third stage's last block without its ReLU, (N, C, S / 8, S / 8)."""
+    def features(self, pixels: Tensor) -> Tensor:
+        """The third stage's last block without its ReLU, (N, C, H / 8, W / 8)."""
         return self.backbone.stages(pixels, 3)[2][-1]
 
+    def inside(self, masks: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Bilinear samples, as the authors'; shares of area where an object, or all around it, lies between them."""
+        sampled = F.interpolate(masks, shape, mode="bilinear", align_corners=True)
+        sides = (1, 2, 3)
+        lost = (sampled.amax(sides, keepdim=True) == 0) | (sampled.amin(sides, keepdim=True) == 1)
+        return torch.where(lost, pool_mask(masks, shape), sampled)
 
-def match_published(query: Tensor, foreground: Tensor, background: Tensor, settings: SspSettings) -> Tensor:
-    """Two passes of self-support matching, the second with 0.5 support + 0.2 first pass + 0.3 own prototypes.
-
-    Args and returns as :func:`aligndiff_cli.models.segmenters.ssp.match`.
-    """
-    logits = similarity(query, foreground, background, settings.temperature)
-    first_fg, first_bg = mixed_prototypes(query, foreground, logits, settings)
-    first = similarity(query, first_fg, first_bg, settings.temperature)
-    own_fg, own_bg = mixed_prototypes(query, foreground, first, settings)
-    second_fg = 0.5 * foreground + 0.2 * first_fg + 0.3 * own_fg
-    second_bg = 0.5 * background + 0.2 * first_bg + 0.3 * own_bg
-    second = similarity(query, second_fg, second_bg, settings.temperature)
-    return 0.7 * second + 0.3 * first
+    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
+        full = F.interpolate(self.logits(state, pixels), pixels.shape[-2:], mode="bilinear", align_corners=True)
+        return full.softmax(1)[:, 1]

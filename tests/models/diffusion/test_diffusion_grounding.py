@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models import training_state
 from aligndiff_cli.models.diffusion import DiffusionModel, load_diffusion
@@ -79,6 +79,17 @@ def test_it_learns_the_object_and_is_the_same_when_loaded(model: DiffusionModel,
     soft = np.stack(GroundingSegmenter(model, load_grounding(tmp_path, model)).predict("dog", images))
     assert soft[masks].mean() > soft[~masks].mean() + 0.15
     np.testing.assert_array_equal(soft, np.stack(GroundingSegmenter(model, net).predict("dog", images)))
+
+
+def test_its_size_can_be_set_and_is_read_off_its_weights(model: DiffusionModel, tmp_path: Path) -> None:
+    settings = GroundingSettings(1, 2, width=24, layers=3)
+    net = train_grounding(model, NAMES, draw, settings, 0, tmp_path, lambda steps: None)
+    assert len(net.query.weight) == 24
+    assert len(net.decoder.layers) == 3
+    loaded = load_grounding(tmp_path, model).state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in net.state_dict().items())
+    with pytest.raises(UsageError, match="a multiple of 8, got 20"):
+        GroundingSettings(width=20)
 
 
 def test_predictions_have_each_images_size_and_depend_on_it_alone(model: DiffusionModel) -> None:

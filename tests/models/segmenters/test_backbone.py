@@ -121,6 +121,12 @@ def test_training_free_segmenters_take_any(folders: dict[str, Path], kind: str, 
     soft = segmenter.predict(segmenter.condition([(image, mask)]), [image, image[:, :33]])
     assert [found.shape for found in soft] == [(48, 90), (48, 33)]
     assert soft[0].std() > 0
+    # in their own size, up to a multiple of the patch
+    native = load_segmenter(name, backbone=folders[kind], size=0, device="cpu")
+    assert native._sides(image) == ((56, 98) if kind in ("dinov2", "registers") else (48, 90))  # type: ignore[attr-defined]
+    if kind != "swin":
+        soft = native.predict(native.condition([(image, mask)]), [image, image[:, :33]])
+        assert [found.shape for found in soft] == [(48, 90), (48, 33)]
 
 
 def test_the_same_folder_has_the_same_fingerprint(folders: dict[str, Path]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aligndiff_cli.models.segmenters import load_segmenter
-from aligndiff_cli.pocket import segmenter_train as recipe
+from aligndiff_cli.pocket.recipe import segmenter as recipe
 
 
 class World:

@@ -1,4 +1,4 @@
-"""The pocket model's recipe, one subcommand per step: ``python -m aligndiff_cli.pocket.train STEP``."""
+"""The pocket model's recipe, one subcommand per step: ``python -m aligndiff_cli.pocket.recipe STEP``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ Steps = Annotated[int, typer.Option(min=1)]
 Until = Annotated[int | None, typer.Option(min=1, help="Stop after this step of the schedule.")]
 Batch = Annotated[int, typer.Option(min=1)]
 Pool = Annotated[int, typer.Option(min=1, help="Pictures rendered beforehand, to draw batches from.")]
+ImageSize = Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels, a multiple of 32.")]
 Seed = Annotated[int, typer.Option()]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 WORK = Path("work/pocket")
-MODEL = Path(__file__).parent / "model"
+MODEL = Path(__file__).parents[1] / "model"
 
 
 @app.callback()
@@ -32,65 +33,70 @@ def recipe() -> None:
 def vae(
     icons: Icons,
     work: Work = WORK,
-    steps: Steps = 2800,
+    image_size: ImageSize = 64,
+    steps: Steps = 4000,
     batch: Batch = 16,
-    pool: Pool = 8000,
+    pool: Pool = 24000,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """Train the VAE (first)."""
-    from aligndiff_cli.datasets.emoji import EmojiWorld
-    from aligndiff_cli.pocket.training import pick_device
-    from aligndiff_cli.pocket.vae import train_vae
+    from aligndiff_cli.pocket.recipe.training import pick_device
+    from aligndiff_cli.pocket.recipe.vae import train_vae
 
-    train_vae(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
+    train_vae(icons, work, image_size, steps, batch, pool, seed, pick_device(device))
 
 
 @app.command()
 def decoder(
     icons: Icons,
     work: Work = WORK,
-    steps: Steps = 1500,
+    image_size: ImageSize = 64,
+    steps: Steps = 4000,
     batch: Batch = 16,
-    pool: Pool = 8000,
+    pool: Pool = 24000,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """Train the VAE's decoder on, leaving the latents as they are (any time after vae)."""
-    from aligndiff_cli.datasets.emoji import EmojiWorld
-    from aligndiff_cli.pocket.training import pick_device
-    from aligndiff_cli.pocket.vae import train_decoder
+    from aligndiff_cli.pocket.recipe.training import pick_device
+    from aligndiff_cli.pocket.recipe.vae import train_decoder
 
-    train_decoder(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
+    train_decoder(icons, work, image_size, steps, batch, pool, seed, pick_device(device))
 
 
 @app.command()
-def pool(icons: Icons, work: Work = WORK, count: Pool = 40000, seed: Seed = 0) -> None:
+def pool(icons: Icons, work: Work = WORK, image_size: ImageSize = 64, seed: Seed = 0) -> None:
     """Render the pictures the diffusion model is trained on (any time before it)."""
-    from aligndiff_cli.pocket.pool import render_pool
+    from aligndiff_cli.pocket.recipe.pool import render_pool
 
-    render_pool(icons, work, count, seed)
+    render_pool(icons, work, image_size, seed)
 
 
 @app.command()
 def diffusion(
     work: Work = WORK,
-    steps: Steps = 1600,
+    steps: Steps = 200000,
     until: Until = None,
-    batch: Batch = 64,
+    batch: Batch = 32,
+    looks_share: Annotated[float, typer.Option(min=0, max=1, help="Captions with vectors of looks.")] = 0.5,
+    bare_share: Annotated[float, typer.Option(min=0, max=1, help="Captions silent after their last word.")] = 0.5,
+    noisy_share: Annotated[float, typer.Option(min=0, max=1, help="Noise levels drawn nearer to pure noise.")] = 0.5,
     seed: Seed = 0,
     device: Device = "auto",
     parts: Annotated[int, typer.Option(min=1, help="Threads that share a batch (with OMP_NUM_THREADS=1).")] = 1,
+    half: Annotated[bool, typer.Option("--half", help="Compute in bfloat16, on processors that do so faster.")] = False,
 ) -> None:
-    """Train U-Net and text encoder (after vae and pool)."""
-    from aligndiff_cli.pocket.diffusion import train_diffusion
-    from aligndiff_cli.pocket.training import pick_device
+    """Train U-Net, text encoder and encoder of looks (after vae and pool)."""
+    from aligndiff_cli.pocket.recipe.diffusion import DiffusionOptions, train_diffusion
+    from aligndiff_cli.pocket.recipe.training import pick_device
 
-    train_diffusion(work, steps, until or steps, batch, seed, pick_device(device), parts)
+    options = DiffusionOptions(steps, until or steps, batch, parts, looks_share, bare_share, noisy_share, half, seed)
+    train_diffusion(work, options, pick_device(device))
 
 
 @app.command()
-def classifier(
+def judge(
     icons: Icons,
     work: Work = WORK,
     steps: Steps = 2400,
@@ -101,16 +107,16 @@ def classifier(
 ) -> None:
     """Train the judge on real renders (any time before measuring)."""
     from aligndiff_cli.datasets.emoji import EmojiWorld
-    from aligndiff_cli.pocket.classifier import train_classifier
-    from aligndiff_cli.pocket.training import pick_device
+    from aligndiff_cli.pocket.recipe.judge import train_judge
+    from aligndiff_cli.pocket.recipe.training import pick_device
 
-    train_classifier(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
+    train_judge(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
 
 
 @app.command()
 def export(out: Out = MODEL, work: Work = WORK) -> None:
     """Write the averaged weights as a diffusers folder (at any time during or after the training)."""
-    from aligndiff_cli.pocket.export import export_model
+    from aligndiff_cli.pocket.recipe.export import export_model
 
     export_model(work, out)
 
@@ -129,15 +135,15 @@ def measure(
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Measure a model against the judge (after classifier and export)."""
+    """Measure a model against the judge (after judge and export)."""
     import json
 
     from aligndiff_cli.datasets.emoji import EmojiWorld
     from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
     from aligndiff_cli.models.diffusion.load import load_diffusion
     from aligndiff_cli.models.diffusion.sampling import SampleOptions
-    from aligndiff_cli.pocket.classifier import load_judge
-    from aligndiff_cli.pocket.measure import measure as figures
+    from aligndiff_cli.pocket.recipe.judge import load_judge
+    from aligndiff_cli.pocket.recipe.measure import measure as figures
 
     diffusion_model = load_diffusion(model, device="cpu")
     own = diffusion_model.defaults
@@ -156,9 +162,37 @@ def measure(
 
 
 @app.command()
+def evidence(
+    icons: Icons,
+    work: Work = WORK,
+    judge_work: Annotated[Path, typer.Option(help="Folder of the trained judge.")] = WORK,
+    per_class: Annotated[int, typer.Option(min=1)] = 8,
+    guidance: Annotated[float, typer.Option(min=0)] = 3.0,
+    sampling_steps: Annotated[int, typer.Option(min=1)] = 20,
+    inversion_steps: Annotated[int, typer.Option(min=1)] = 150,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 0.02,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure a training, also an unfinished one, on the validation classes (after judge)."""
+    import json
+
+    from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
+    from aligndiff_cli.models.diffusion.sampling import SampleOptions
+    from aligndiff_cli.pocket.recipe.evidence import evidence as figures
+
+    inversion = InversionOptions(steps=inversion_steps, learning_rate=learning_rate, batch=8, accumulation=1)
+    sampling = SampleOptions(steps=sampling_steps, guidance=guidance)
+    text = json.dumps(figures(icons, work, judge_work, per_class, seed, sampling, inversion), indent=2)
+    typer.echo(text)
+    if out is not None:
+        out.write_text(text + "\n")
+
+
+@app.command()
 def sample_data(icons: Icons, out: Out = Path("sample_data"), seed: Seed = 0) -> None:
     """Render sample_data/, which the demo and the tests use."""
-    from aligndiff_cli.pocket.sample_data import write_sample_data
+    from aligndiff_cli.pocket.recipe.sample_data import write_sample_data
 
     write_sample_data(out, icons, seed)
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions
-from aligndiff_cli.pocket import measure
-from aligndiff_cli.pocket.classifier import JUDGED, Judge, verdicts
+from aligndiff_cli.pocket.recipe import measure
+from aligndiff_cli.pocket.recipe.judge import JUDGED, Judge, verdicts
 
 
 class Stubborn(nn.Module):

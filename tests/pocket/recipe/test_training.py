@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from aligndiff_cli.errors import UsageError
-from aligndiff_cli.pocket.training import Ema, Progress, ema_weights, load_state, pick_device, save_state, scheduled_lr
+from aligndiff_cli.pocket.recipe.training import (
+    Ema,
+    Progress,
+    ema_weights,
+    load_state,
+    pick_device,
+    save_state,
+    scheduled_lr,
+    trapezoid_lr,
+)
 
 
 def test_the_average_has_a_short_memory_early_on() -> None:
@@ -28,6 +37,13 @@ def test_the_average_has_a_short_memory_early_on() -> None:
 )
 def test_the_rate_rises_and_falls(step: int, expected: float) -> None:
     assert scheduled_lr(step, 1100, 1.0) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.002), (499, 1.0), (7999, 1.0), (9000, 0.5), (10000, 0.0), (11000, 0.0)]
+)
+def test_the_level_rate_ends_in_a_straight_line(step: int, expected: float) -> None:
+    assert trapezoid_lr(step, 10000) == pytest.approx(expected, abs=1e-3)
 
 
 def run(path: Path, steps: int, fused: bool = False) -> nn.Module:

@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 MAX_TOKENS = 24
-WIDTH = 128
+WIDTH = 192
+EMBEDDING_SPREAD = 0.5
+"""Of token embeddings at the start: as large as vectors of looks, so that v* is one among words."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -67,18 +70,20 @@ def write_tokenizer(folder: Path, words: Iterable[str]) -> CLIPTokenizer:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained CLIP text model of width 128 and two layers for this tokenizer's vocabulary."""
+    """An untrained CLIP text model of two layers for this tokenizer's vocabulary."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=4 * WIDTH,
         projection_dim=WIDTH,
         num_hidden_layers=2,
-        num_attention_heads=4,
+        num_attention_heads=WIDTH // 32,
         max_position_embeddings=MAX_TOKENS,
         hidden_act="quick_gelu",
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+    model = CLIPTextModel(config)
+    nn.init.normal_(model.get_input_embeddings().weight, std=EMBEDDING_SPREAD)
+    return model

@@ -1,6 +1,6 @@
 """Recipe of the bundled few-shot segmenter: a small ResNet classifier, then HSNet on top of it.
 
-    python -m aligndiff_cli.pocket.segmenter_train --icons DIR --work DIR --out DIR
+    python -m aligndiff_cli.pocket.recipe.segmenter --icons DIR --work DIR --out DIR
 
 Both see drawings of the Emoji-FSS train classes only, rendered on the fly from their seeds; the
 validation classes choose among checkpoints; the test classes are only measured. Either part

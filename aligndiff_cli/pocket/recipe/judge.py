@@ -17,8 +17,11 @@ from aligndiff_cli.datasets import emoji_classes as classes
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS, object_picture, smooth_background
 from aligndiff_cli.method.seeds import item_seed
-from aligndiff_cli.pocket.training import Progress, scheduled_lr
-from aligndiff_cli.pocket.vae import IMAGE_SIZE, to_tensor
+from aligndiff_cli.pocket.recipe.pictures import to_tensor
+from aligndiff_cli.pocket.recipe.training import Progress, scheduled_lr
+
+IMAGE_SIZE = 64
+"""Side of the pictures it judges; others are resized."""
 
 JUDGED = (*classes.KNOWN, *classes.OOD)
 """The classes told apart, in the order of the outputs."""
@@ -57,10 +60,10 @@ def _blurred(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.u
     return np.asarray(small.resize(image.shape[1::-1], Image.Resampling.BICUBIC))
 
 
-def train_classifier(
+def train_judge(
     world: EmojiWorld, work: Path, steps: int, batch: int, pool: int, seed: int, device: torch.device
 ) -> None:
-    """Train the judge; writes ``work/classifier.safetensors``."""
+    """Train the judge; writes ``work/judge.safetensors``."""
     pictures = np.empty((pool, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     for i in range(pool):
         rng = np.random.default_rng(item_seed(seed, f"judge/{i}"))
@@ -81,20 +84,23 @@ def train_classifier(
         loss.backward()
         optimizer.step()
         progress.step(step + 1, steps, loss.item(), batch)
-    save_file(model.state_dict(), work / "classifier.safetensors")
+    save_file(model.state_dict(), work / "judge.safetensors")
 
 
 def load_judge(work: Path) -> Judge:
     """The trained judge, ready to judge."""
     model = Judge().eval()
-    model.load_state_dict(load_file(work / "classifier.safetensors"))
+    model.load_state_dict(load_file(work / "judge.safetensors"))
     return model
 
 
 @torch.no_grad()
 def verdicts(judge: Judge, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Indices into `JUDGED` for uint8 images (B, 64, 64, 3)."""
-    logits: Tensor = judge(to_tensor(images, torch.device("cpu")))
+    """Indices into `JUDGED` for uint8 images (B, H, W, 3)."""
+    pixels = to_tensor(images, torch.device("cpu"))
+    if pixels.shape[-1] != IMAGE_SIZE:
+        pixels = F.interpolate(pixels, (IMAGE_SIZE, IMAGE_SIZE), mode="area")
+    logits: Tensor = judge(pixels)
     return logits.argmax(1).numpy()
 
 

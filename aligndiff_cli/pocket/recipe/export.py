@@ -10,9 +10,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from aligndiff_cli.pocket.diffusion import Denoiser, build_scheduler, trained_vae
-from aligndiff_cli.pocket.pool import load_pool
-from aligndiff_cli.pocket.training import ema_weights
+from aligndiff_cli.pocket.recipe.denoiser import Denoiser, build_scheduler
+from aligndiff_cli.pocket.recipe.pool import Pool
+from aligndiff_cli.pocket.recipe.training import ema_weights
+from aligndiff_cli.pocket.recipe.vae import FACTOR, trained_vae
 
 DEFAULTS: dict[str, object] = {
     "inversion_steps": 150,
@@ -21,8 +22,8 @@ DEFAULTS: dict[str, object] = {
     "inversion_accumulation": 1,
     "steps": 20,
     "guidance": 5.0,
-    "attention_levels": [1],
-    "attention_tokens": "onward",
+    "attention_levels": [0],
+    "attention_tokens": "class",
     "attention_scaling": "range",
     "mask_threshold": 0.5,
 }
@@ -36,10 +37,10 @@ def export_model(work: Path, out: Path) -> None:
     precision: transformers computes in the stored one.
     """
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
-    model = Denoiser(tokenizer)
-    model.load_state_dict(ema_weights(work / "diffusion.safetensors"), strict=False)
-    vae = trained_vae(work)
-    vae.register_to_config(scaling_factor=float(1 / load_pool(work)[0].float().std()))
+    pool = Pool.load(work)
+    model = averaged(work, tokenizer, pool)
+    vae = trained_vae(work, pool.latents.shape[-1] * FACTOR)
+    vae.register_to_config(scaling_factor=pool.scale)
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder.eval(),
@@ -55,3 +56,10 @@ def export_model(work: Path, out: Path) -> None:
     for name in ("vocab.json", "merges.txt"):  # transformers before 5 reads these rather than tokenizer.json
         shutil.copy(work / "tokenizer" / name, out / "tokenizer" / name)
     (out / "aligndiff.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+
+
+def averaged(work: Path, tokenizer: CLIPTokenizer, pool: Pool) -> Denoiser:
+    """The networks with the averaged weights of ``work/diffusion.safetensors``."""
+    model = Denoiser(tokenizer, *pool.latents.shape[1:3])
+    model.load_state_dict(ema_weights(work / "diffusion.safetensors"), strict=False)
+    return model.eval()

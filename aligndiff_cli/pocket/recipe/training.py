@@ -125,3 +125,12 @@ def scheduled_lr(step: int, total: int, peak: float, warmup: int = 100) -> float
     done = min(1.0, (step - warmup) / max(1, total - warmup))
     cosine = 0.5 * (1 + float(torch.cos(torch.tensor(done * torch.pi))))
     return peak * (0.01 + 0.99 * cosine)
+
+
+def trapezoid_lr(step: int, total: int, warmup: int = 500, cooldown: float = 0.2) -> float:
+    """Share of the peak rate: a linear warm-up, then level, then a straight line to zero over the last `cooldown`.
+
+    While it is level, `total` may be made larger: the training goes on as if it had been so from the start.
+    """
+    left = (total - step) / max(1.0, cooldown * total)
+    return max(0.0, min(1.0, (step + 1) / warmup, left))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from aligndiff_cli.pocket.text import MAX_TOKENS, build_text_encoder, byte_symbols, learn_merges, write_tokenizer
+from aligndiff_cli.pocket.recipe.text import MAX_TOKENS, build_text_encoder, byte_symbols, learn_merges, write_tokenizer
 
 
 def test_merges_take_the_most_frequent_pair_first() -> None:

@@ -1,12 +1,12 @@
 """The figures of the model card: what is recognised, and how well attention outlines the object.
 
-The judge knows real renders only (`aligndiff_cli.pocket.classifier`); everything is drawn by the same code as the
+The judge knows real renders only (`aligndiff_cli.pocket.recipe.judge`); everything is drawn by the same code as the
 stages use, so that the figures are those of the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,7 @@ from aligndiff_cli.models.diffusion.inversion import Instance, invert
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
-from aligndiff_cli.pocket.classifier import JUDGED, Judge, held_out_accuracy, real_picture, verdicts
+from aligndiff_cli.pocket.recipe.judge import JUDGED, Judge, held_out_accuracy, real_picture, verdicts
 
 NOISE_LEVELS = (100, 200, 300, 400, 500, 600, 700)
 """Steps (of 1000) at which held-out renders are noised to read their attention; the maps are averaged."""
@@ -74,16 +74,20 @@ def recognised(
     return shares
 
 
+Picture = Callable[[np.random.Generator, str], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
+"""Makes an image (H, W, 3) and mask (H, W) of a class."""
+
+
 def inverted(
-    model: DiffusionModel, world: EmojiWorld, names: Sequence[str], options: InversionOptions, seed: int
+    model: DiffusionModel, picture: Picture, names: Sequence[str], options: InversionOptions, seed: int
 ) -> list[Tensor]:
-    """v* of each class from one real pair: the first of the support pairs `prepare_emoji_fss` renders."""
+    """v* of each class from one real pair: of `EmojiWorld.fss_picture`, the first that `prepare_emoji_fss` renders."""
     embeddings: list[Tensor] = []
     for i in range(0, len(names), 4):
         part = names[i : i + 4]
         instances = []
         for name in part:
-            image, mask = world.fss_picture(np.random.default_rng(item_seed(seed, f"support/{name}/0")), name)
+            image, mask = picture(np.random.default_rng(item_seed(seed, f"support/{name}/0")), name)
             instances.append(Instance(prompt_name(name), (image,), (mask,)))
         seeds = [item_seed(seed, f"measure/invert/{name}") for name in part]
         embeddings += [result.embedding for result in invert(model, instances, options, seeds)]
@@ -157,7 +161,7 @@ def measure(
     }
     known = recognised(model, judge, subjects.known, [None] * len(subjects.known), per_class, seed, sampling)
     plain = recognised(model, judge, subjects.ood, nothing, per_class, seed, sampling)
-    learnt = inverted(model, world, subjects.ood, inversion, seed)
+    learnt = inverted(model, world.fss_picture, subjects.ood, inversion, seed)
     steered = recognised(model, judge, subjects.ood, learnt, per_class, seed, sampling)
     outlined = attention_iou(model, world, subjects.known, per_class, seed, sampling)
     return {

@@ -1,0 +1,99 @@
+"""Where the paper, the release and this tool part ways there is a flag, and the run file says which way was taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from aligndiff_cli.disk.images import read_mask, write_png
+from aligndiff_cli.models.diffusion import inversion
+from tests.cli.conftest import Run
+from tests.cli.world import World
+
+
+def options(folder: Path) -> dict[str, object]:
+    return yaml.safe_load((folder / "run.yaml").read_text())["options"]
+
+
+def test_an_embedding_is_learnt_from_a_window_or_from_the_whole_picture(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[tuple[int, int], int]] = []
+    resized = inversion._resized
+
+    def noted(image: np.ndarray, height: int, width: int, resampling: int) -> np.ndarray:
+        seen.append((image.shape[:2], int(resampling)))
+        return resized(image, height, width, resampling)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inversion, "_resized", noted)
+    command = ["invert", "--images", world / "support", "--model", world.model, "--steps", 1, "--preview", 0]
+    run(*command, "--out", world / "window")
+    (window, lanczos), *_ = seen
+    assert window[0] == window[1]  # the model is square, the pictures are 36 x 48
+    assert options(world / "window")["framing"] == "window"
+    assert options(world / "window")["mask_mode"] == "nearest-exact"
+    seen.clear()
+    run(*command, "--out", world / "whole", "--framing", "whole", "--latent-mask", "nearest")
+    assert {size for size, _ in seen} == {(36, 48)}
+    assert {resampling for _, resampling in seen} == {3} != {lanczos}  # bicubic
+    assert options(world / "whole")["framing"] == "whole"
+    assert options(world / "whole")["mask_mode"] == "nearest"
+    output = run(*command, "--out", world / "whole", "--framing", "whole", code=1).output
+    assert "mask_mode = nearest, now it is nearest-exact" in " ".join(output.split())
+    for flag in ("--framing", "--latent-mask"):
+        output = run(*command, "--out", world / "x", flag, "other", code=2).output
+        assert "cannot be 'other'" in output
+
+
+def fss(world: World, out: str) -> list[object]:
+    data = ["--support", world / "support", "--query", world / "query", "--out", world / out]
+    return ["evaluate", "--protocol", "fss", *data, "--segmenter", "prototype", "--backbone", world.backbone]
+
+
+def test_few_shot_segmentation_counts_queries_or_episodes(world: World, run: Run) -> None:
+    def images(out: str, *flags: object) -> dict[str, int]:
+        run(*fss(world, out), *flags)
+        document = json.loads((world / out / "metrics.json").read_text())
+        return {cls: rows["1R"]["counts"]["images"][cls] for cls, rows in document["classes"].items()}
+
+    assert images("queries") == {"chess_queen": 2, "dog": 2}
+    found = images("episodes", "--episodes", 40)
+    assert sum(found.values()) == 40
+    assert min(found.values()) > 8
+    assert found == images("again", "--episodes", 40)
+    assert found != images("seeded", "--episodes", 40, "--seed", 1)
+    assert list(images("one", "--episodes", 1).values()) == [1]
+    assert options(world / "episodes")["episodes"] == 40
+    assert "40 episodes" in (world / "episodes" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--episodes", 9, "--queries", 2], "so --queries has no meaning"),
+        (["--shots", 1], "--shots goes with --episodes"),
+        (["--episodes", 9, "--shots", 1, "--masks", "masks"], "they were made from all support pairs"),
+    ],
+)
+def test_episodes_exclude_what_they_decide(world: World, run: Run, flags: list[object], message: str) -> None:
+    output = run(*fss(world, "x"), *flags, code=2).output
+    assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_a_coarse_map_is_cut_at_the_threshold_or_above_it(world: World, run: Run, synth: Path) -> None:
+    levels = np.tile(np.array([101, 102, 103], np.uint8), (32, 16))
+    write_png(synth / "coarse" / "dog" / "text-0.png", levels)
+    command = ["mask", "--images", synth, "--segmenter", "attention", "--attention-threshold", 0.4]
+    for cut, least in (("at-least", 102), ("above", 103)):
+        run(*command, "--out", world / cut, "--coarse-cut", cut)
+        found = read_mask(world / cut / "masks" / "dog" / "text-0.png")
+        np.testing.assert_array_equal(found, levels >= least)
+    # later stages cut the same maps at what the run file says
+    assert options(world / "at-least")["attention_threshold"] == 0.4
+    assert 102 / 255 < options(world / "above")["attention_threshold"] < 103 / 255  # type: ignore[operator]
+    output = run(*command, "--out", world / "x", "--coarse-cut", "other", code=2).output
+    assert "--coarse-cut: expected one of at-least, above" in " ".join(output.replace("│", " ").split())
