@@ -181,7 +181,7 @@ def checked_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: as :func:`read_image`.
     """
-    picture, (width, height) = _load(path, coarsely=True)
+    picture, (width, height) = load_picture(path, coarsely=True)
     return (width, height) if _orientation(picture) >= 5 else (height, width)
 
 
@@ -302,14 +302,20 @@ def _eight_bit(array: NDArray) -> NDArray[np.uint8]:
 
 def _decode(path: Path) -> tuple[Image.Image, bool]:
     """The decoded, upright picture, and whether its format is a lossy one."""
-    picture, _ = _load(path)
+    picture, _ = load_picture(path)
     kind = picture.format or ""
     turn = _UPRIGHT.get(_orientation(picture))
     return (picture.transpose(turn) if turn is not None else picture), kind in LOSSY
 
 
-def _load(path: Path, *, coarsely: bool = False) -> tuple[Image.Image, tuple[int, int]]:
-    """The decoded picture as it is stored, and its width and height, which coarsely are not the decoded one's."""
+def load_picture(
+    path: Path, *, formats: tuple[str, ...] = FORMATS, coarsely: bool = False
+) -> tuple[Image.Image, tuple[int, int]]:
+    """The decoded picture as it is stored, and its width and height, which coarsely are not the decoded one's.
+
+    Raises:
+        InputError: as :func:`read_image`.
+    """
     try:
         data = regular(path).read_bytes()
     except OSError as error:
@@ -319,7 +325,7 @@ def _load(path: Path, *, coarsely: bool = False) -> tuple[Image.Image, tuple[int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on size and EXIF; what matters is raised below
         try:
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+            picture = Image.open(io.BytesIO(data), formats=formats)
             size = picture.size
             _check_size(size, path)
             if picture.format == "TIFF" and picture.mode == "I":  # of 16 bits it would be I;16

@@ -14,12 +14,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from aligndiff_cli.disk.regular import regular
+from aligndiff_cli.disk.support import IMAGE_SUFFIXES
 from aligndiff_cli.errors import FolderError
 
 log = logging.getLogger(__name__)
 
 CLASS_LINE = re.compile(r"(?P<stem>\S.*?)\s+(?P<shown>1|-1|0)")
-ENDINGS = (".jpg", ".jpeg", ".png")
+ENDINGS = IMAGE_SUFFIXES
 
 
 def nfc(text: str) -> str:
@@ -37,7 +38,7 @@ def read_split(path: Path, pictures: Collection[str]) -> list[str]:
     Raises:
         FolderError: there is no list, it names nothing, or a line is no file's name.
     """
-    if not path.is_file():
+    if not path.exists():
         others = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
         raise FolderError(f"there is no list of the split {path.stem!r} (found: {others})", path)
     lines = [line.strip() for line in read_lines(path) if line.strip()]

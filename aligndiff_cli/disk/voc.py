@@ -2,7 +2,7 @@
 
 ::
 
-    JPEGImages/<stem>.jpg                    (.jpeg and .png are read as well)
+    JPEGImages/<stem>.jpg                    (jpeg, png, webp, bmp and tif are read as well)
     SegmentationClass/<stem>.png             palette PNG: index = class, 0 = background, 255 = ignore
     ImageSets/Segmentation/<split>.txt       one stem per line (see disk/split_lists.py)
     classes.txt                              optional: line i, counted from 1, names class i
@@ -16,21 +16,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import Orientation, checked_size, read_image, turned_alike, write_jpeg, write_png
+from aligndiff_cli.disk.images import (
+    Orientation,
+    checked_size,
+    load_picture,
+    read_image,
+    turned_alike,
+    write_jpeg,
+    write_png,
+)
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.split_lists import nfc, read_lines, read_split
+from aligndiff_cli.disk.support import IMAGE_SUFFIXES
 from aligndiff_cli.errors import FolderError, InputError
 
 PICTURES = "JPEGImages"
 LABELS = "SegmentationClass"
 SPLITS = "ImageSets/Segmentation"
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__"})
 SAVE_AGAIN = "Save it as palette or greyscale PNG whose values are the class indices"
 
@@ -71,15 +77,12 @@ def read_label_map(path: Path) -> np.ndarray:
     Raises:
         InputError: the file cannot be read, is no PNG, holds values above 255 or colours that are not VOC's.
     """
+    if not path.exists():
+        raise InputError("there is no such label map", path)
     try:
-        with Image.open(regular(path), formats=("PNG",)) as picture:
-            picture.load()
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError("there is no such label map", path) from error
-    except Exception as error:  # damaged bytes make the decoder raise nearly anything
-        raise InputError("cannot be read as a PNG label map", path, SAVE_AGAIN) from error
+        picture, _ = load_picture(path, formats=("PNG",))
+    except InputError as error:
+        raise InputError(f"cannot be read as a PNG label map: it {error.what}", path, SAVE_AGAIN) from error
     if picture.mode in ("P", "L"):
         return np.array(picture)
     if picture.mode == "LA":
@@ -259,7 +262,7 @@ def open_voc(root: Path, split: str = "train", orientation: Orientation = "auto"
             )
     pictures: dict[str, list[Path]] = {}
     for path in sorted((root / PICTURES).iterdir()):
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
             pictures.setdefault(nfc(path.stem), []).append(path)
     stems = read_split(root / SPLITS / f"{split}.txt", pictures.keys())
     return VocFolder(root, stems, read_classes(root), pictures, orientation=orientation)

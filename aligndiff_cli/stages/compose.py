@@ -207,7 +207,7 @@ class ComposeStage:
         return FolderError(
             f"none of its {len(self._base.stems)} images shows a labelled class, and none of those being pasted",
             self.options.base,
-            "Check its labels and their classes' names; --unlabelled takes photographs as they are",
+            "In a label map 0 is background, 255 ignored, all else a class; --unlabelled takes photographs as they are",
         )
 
     def _loads(self, stem: str) -> bool:

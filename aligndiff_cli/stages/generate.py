@@ -221,9 +221,17 @@ class GenerateStage:
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
         empty = self.options.batch - len(group)
-        images, coarse = sample(
-            self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options
-        )
+        try:
+            images, coarse = sample(
+                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options
+            )
+        except ModelError as error:
+            names = ", ".join(
+                sorted({item.parameters["embedding"] for item in group if "embedding" in item.parameters})
+            )
+            if not names:
+                raise  # the model itself, which will do no better with other prompts
+            raise InputError(f"{error.what}, with the embeddings {names}", self.options.bank, error.remedy) from error
         assert coarse is not None  # SampleOptions.capture is on
         for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=False):
             if item.id not in wanted:

@@ -73,10 +73,14 @@ def read_samples(masks: Path, problems: list[InputError]) -> list[Sample]:
     tell_if_in_use(masks)
     synth = input_folder(masks, run, "images")
     require_run(synth, "generate", "--images of `aligndiff mask`")
-    generated = read_records(synth)
-    refined = [record for record in read_records(masks).values() if record.id in generated]
-    if not refined:
+    generated, recorded = read_records(synth), read_records(masks)
+    if not recorded:
         raise FolderError("holds no masks", masks, "Run `aligndiff mask` to its end first")
+    refined = [record for record in recorded.values() if record.id in generated]
+    if not refined:
+        raise FolderError(f"has no record of the images that {masks} holds masks of", synth, "Generate them again")
+    if strays := sorted(recorded.keys() - generated.keys()):
+        log.info("%s has no record of %d images, so their masks are left out: %s", synth, len(strays), strays[0])
     samples, bad = [], [*torn_records(masks), *torn_records(synth)]
     for record in sorted(refined, key=lambda record: record.id):
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 
 from aligndiff_cli.errors import UsageError, first_line
@@ -80,12 +82,24 @@ def set_steps(scheduler: Any, steps: int, device: torch.device, told: Mapping[st
         UsageError: it cannot do that many or that few.
     """
     try:
-        scheduler.set_timesteps(steps, device=device, **told)
+        with _unheard():
+            scheduler.set_timesteps(steps, device=device, **told)
     except ValueError as error:
         raise UsageError(
             f"{type(scheduler).__name__} cannot sample in {steps} steps", remedy="Ask for another number of steps"
         ) from error
     return scheduler.timesteps
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep the library's remarks off the terminal, such as that a setting is changed to suit the number of steps."""
+    level = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(level)
 
 
 def scale_input(scheduler: Any, x_t: Tensor, t: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from aligndiff_cli.disk.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, all_of, check, nothing, records, table
 from tests.cli.world import World, draw_masks, draw_synth
-from tests.nasty import exif_turned, pipe, text_file
+from tests.nasty import bomb, exif_turned, pipe, text_file
 
 COMPOSE = "compose --foregrounds masks --base base --out scenes --count 3"
 THREE = tuple(f"scene-{n:06d}" for n in range(3))
@@ -120,6 +120,31 @@ def background_only(world: World, _: object) -> None:
         COMPOSE,
         "base/JPEGImages/base1.jpg: is no file, but a pipe",
         records("scenes", *THREE),
+    ),
+    Case(
+        "a list that is a pipe",
+        masks_and(lambda w: (w / LIST).unlink() or pipe(w / LIST)),
+        COMPOSE,
+        "base/ImageSets/Segmentation/train.txt: is no file, but a pipe",
+        nothing("scenes"),
+    ),
+    Case(
+        "a label map too large to open",
+        masks_and(lambda w: bomb(w / "base/SegmentationClass/base0.png", 11_000)),
+        COMPOSE,
+        (
+            "base/SegmentationClass/base0.png: cannot be read as a PNG label map: it is too large to open",
+            "no: DecompressionBombWarning",
+        ),
+        records("scenes", *THREE),
+    ),
+    Case(
+        "pictures in another form",
+        masks_and(lambda w: [p.rename(p.with_suffix(".TIF")) for p in (w / "base/JPEGImages").iterdir()]),
+        COMPOSE,
+        "3 made",
+        records("scenes", *THREE),
+        0,
     ),
     Case(
         "every picture shows a novel class",

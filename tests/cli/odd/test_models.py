@@ -27,6 +27,7 @@ HEADER, NUMBER, PLAIN = (json.dumps({"template": template}) for template in ("a 
 
 
 GENERATE = "generate --bank bank --out synth --per-class 2 --steps 2 --height 24 --width 40"
+HUGE = {"aligndiff": json.dumps({"template": "a {v*} {class}", "insertion": "encoded"})}
 
 
 def draw_bank(world: World) -> None:
@@ -117,6 +118,13 @@ def tell(world: World) -> None:
         bank_and(lambda w: save_file({"<x>": torch.ones(0, 32)}, w / "bank/dog/01.safetensors", {"aligndiff": HEADER})),
         GENERATE,
         "bank/dog/01.safetensors: expected finite vectors of shape (n, width), got (0, 32)",
+        records("synth", "chess_queen/inverted-0000", "chess_queen/text-0000", "dog/text-0000"),
+    ),
+    Case(
+        "an embedding of huge numbers",
+        bank_and(lambda w: save_file({"<x>": torch.full((1, 32), 1e30)}, w / "bank/dog/01.safetensors", HUGE)),
+        GENERATE,
+        "bank: the model produced pixels that are not numbers, with the embeddings dog/01",
         records("synth", "chess_queen/inverted-0000", "chess_queen/text-0000", "dog/text-0000"),
     ),
     Case(

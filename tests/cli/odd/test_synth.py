@@ -58,6 +58,20 @@ def empty(world: World, *names: str) -> None:
         save(world / f"masks/masks/{name}.png", np.zeros((32, 48), np.uint8))
 
 
+def hide(world: World, *ids: str) -> dict[str, bytes]:
+    """Take images out of synth/, as if they had not been generated yet; what brings them back."""
+    manifest = world / "synth/manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    hidden = {
+        f"{kind}/{item}.png": (world / f"synth/{kind}/{item}.png") for item in ids for kind in ("images", "coarse")
+    }
+    content = {name: path.read_bytes() for name, path in hidden.items()} | {"manifest.jsonl": b"".join(lines)}
+    manifest.write_bytes(b"".join(line for line in lines if json.loads(line)["id"] not in ids))
+    for path in hidden.values():
+        path.unlink()
+    return content
+
+
 def pasted(*present: str, absent: str = "") -> Leaves:
     """Scenes are made of these samples, and not of that one."""
 
@@ -191,6 +205,21 @@ def test_one_bad_image_costs_no_other(case: Case, world: World, run: Run, monkey
         nothing("scenes"),
     ),
     Case(
+        "masks of images that are not recorded",
+        masks_and(lambda w: hide(w, "dog/text-0")),
+        "export --masks masks --out out",
+        "synth has no record of 1 images, so their masks are left out: dog/text-0",
+        records("out", *(item.replace("/", "_") for item in IDS if item[-1] != "4" and item != "dog/text-0")),
+        0,
+    ),
+    Case(
+        "masks of no recorded image",
+        masks_and(lambda w: hide(w, *IDS)),
+        COMPOSE,
+        "synth: has no record of the images that masks holds masks of",
+        nothing("scenes"),
+    ),
+    Case(
         "a real pair of two sizes",
         masks_and(lambda w: save(w / "support/dog/01.png", np.eye(10, 12, dtype=bool))),
         COMPOSE + " --support support",
@@ -255,20 +284,6 @@ def prepared_by_another(world: World) -> Claim:
 )
 def test_folders_in_use(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, world, run, monkeypatch)
-
-
-def hide(world: World, *ids: str) -> dict[str, bytes]:
-    """Take images out of synth/, as if they had not been generated yet; what brings them back."""
-    manifest = world / "synth/manifest.jsonl"
-    lines = manifest.read_bytes().splitlines(keepends=True)
-    hidden = {
-        f"{kind}/{item}.png": (world / f"synth/{kind}/{item}.png") for item in ids for kind in ("images", "coarse")
-    }
-    content = {name: path.read_bytes() for name, path in hidden.items()} | {"manifest.jsonl": b"".join(lines)}
-    manifest.write_bytes(b"".join(line for line in lines if json.loads(line)["id"] not in ids))
-    for path in hidden.values():
-        path.unlink()
-    return content
 
 
 @pytest.mark.parametrize("segmenter", ["prototype", "attention"])

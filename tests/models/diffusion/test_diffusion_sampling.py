@@ -162,10 +162,12 @@ def test_levels(model) -> None:
 
 
 @pytest.mark.parametrize("name", [*SHORT_NAMES, "KDPM2DiscreteScheduler"])
-def test_every_named_scheduler_samples(model, name) -> None:
-    images, coarse = sample(model, PROMPTS[:1], [1], SampleOptions(height=16, width=24, steps=2, scheduler=name))
+@pytest.mark.parametrize("steps", [1, 2])
+def test_every_named_scheduler_samples(model, name, steps, capfd) -> None:
+    images, coarse = sample(model, PROMPTS[:1], [1], SampleOptions(height=16, width=24, steps=steps, scheduler=name))
     assert images.shape == (1, 16, 24, 3)
     assert np.isfinite(coarse).all()
+    assert "Changing scheduler" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
