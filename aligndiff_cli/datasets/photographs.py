@@ -181,7 +181,7 @@ def link(path: Path, original: Path) -> None:
     Raises:
         FolderError: it cannot be made.
     """
-    target = original.resolve()
+    target = Path(os.path.realpath(original))
     try:
         if path.is_symlink() and path.readlink() == target:
             return

@@ -16,7 +16,8 @@ from types import TracebackType
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_error
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.disk.regular import regular
+from aligndiff_cli.errors import FolderError, InputError
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +97,11 @@ def in_use(folder: Path) -> bool:
     """Whether a run, or a worker of one, is writing to a folder at this moment; nothing is written to find out."""
     for path in [folder / layout.LOCK, *layout.with_workers(folder, layout.MANIFEST)]:
         try:
-            with path.open("rb") as file:
+            with regular(path).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:  # it is not there, or the file system has no locks
+        except (OSError, InputError):  # it is not there, or is no file, or the file system has no locks
             continue
     return False
 

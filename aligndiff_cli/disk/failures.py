@@ -8,8 +8,9 @@ from pathlib import Path
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_error, write_text
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.schema import TEXT, check_fields, check_known
-from aligndiff_cli.errors import AligndiffError, FolderError
+from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 
 FIELDS = {"what": TEXT, "where": TEXT, "remedy": TEXT}
 REMEDY = "Remove it and run the stage again: what failed is tried again"
@@ -50,8 +51,8 @@ def read_failures(folder: Path) -> list[AligndiffError]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        return regular(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError, InputError) as error:
         raise FolderError("cannot be read", path, REMEDY) from error
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import atomic_write, write_error
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.run_file import read_run
 from aligndiff_cli.disk.schema import RECORD, Fields, check_fields, check_known, record_fields
 from aligndiff_cli.disk.support import safe_class
@@ -62,7 +63,8 @@ def contained(folder: Path, relative: str) -> Path:
     """
     pure = PurePosixPath(relative)
     path = folder / pure
-    if pure.is_absolute() or ".." in pure.parts or not path.resolve().is_relative_to(folder.resolve()):
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    if pure.is_absolute() or ".." in pure.parts or not inside:
         raise FolderError(
             f"the manifest names {relative!r}, which leaves the folder",
             folder,
@@ -113,10 +115,12 @@ def _read_records(folder: Path, fields: Fields) -> dict[str, Record]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             yield from file
     except FileNotFoundError:
         raise
+    except InputError as error:
+        raise FolderError(error.what, path, error.remedy) from error
     except OSError as error:
         raise FolderError(f"cannot be read ({error.strerror})", path, "Mend it, or use another folder") from error
 

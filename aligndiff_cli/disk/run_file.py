@@ -12,8 +12,9 @@ import yaml
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.schema import RUN, RUN_OF, check_fields, check_known
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, InputError
 
 SCHEMA = 1
 REMEDY = "Put it back as it was, from a copy, or make the folder again under another name"
@@ -76,9 +77,10 @@ def read_run(folder: Path) -> RunFile | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FolderError(f"is not a run file ({error})", path, REMEDY) from error
+        return regular(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        reason = error.what if isinstance(error, InputError) else error
+        raise FolderError(f"is not a run file ({reason})", path, REMEDY) from error
 
 
 def own_run(folder: Path, command: str, option: str = "--out") -> RunFile | None:
@@ -148,7 +150,7 @@ def require_run(folder: Path, command: str, option: str) -> RunFile:
 
 def relative_to_folder(path: Path, folder: Path) -> str:
     """``path`` as seen from ``folder``, so that a tree of stage folders can be moved as a whole."""
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    return Path(os.path.relpath(os.path.realpath(path), os.path.realpath(folder))).as_posix()
 
 
 def input_folder(folder: Path, run: RunFile, name: str) -> Path:
@@ -157,7 +159,7 @@ def input_folder(folder: Path, run: RunFile, name: str) -> Path:
     Raises:
         FolderError: it is not there any more.
     """
-    path = (folder / run.inputs[name]).resolve()
+    path = Path(os.path.realpath(folder / run.inputs[name]))
     if not path.is_dir():
         raise FolderError(f"was made from {path}, which is not there any more", folder, "Move it back")
     return path

@@ -72,6 +72,7 @@ def read_samples(masks: Path, problems: list[InputError]) -> list[Sample]:
     run = require_run(masks, "mask", "the masks folder")
     tell_if_in_use(masks)
     synth = input_folder(masks, run, "images")
+    require_run(synth, "generate", "--images of `aligndiff mask`")
     generated, recorded = read_records(synth), read_records(masks)
     if not recorded:
         raise FolderError("holds no masks", masks, "Run `aligndiff mask` to its end first")
