@@ -154,6 +154,9 @@ def test_what_cannot_be_exported_is_said(world: World, run: Run, masks: Path) ->
     with ManifestWriter(masks) as manifest, ManifestWriter(world / "synth") as images:
         images.commit(Record("bus/text-0", "bus", {}, {}, {"kind": "text"}))
         manifest.commit(Record("bus/text-0", "bus", {}, {}, {}, {"area": 0.5}))
+    for place in (world / "synth" / "images", masks / "masks"):
+        (place / "bus").mkdir()
+        shutil.copy(place / "dog" / "text-1.png", place / "bus" / "text-0.png")
     output = " ".join(run(*export(masks, "voc"), code=1).output.split())
     assert "was made with classes = ['chess queen', 'dog'], now it is ['bus', 'chess queen', 'dog']" in output
 
@@ -161,7 +164,8 @@ def test_what_cannot_be_exported_is_said(world: World, run: Run, masks: Path) ->
 def test_masks_without_their_files_are_nothing_to_paste(world: World, masks: Path, run: Run) -> None:
     shutil.rmtree(world / "synth" / "images")
     output = run(*compose(world, masks, "voc"), code=1).output
-    assert "nothing to paste" in output
+    assert "not one of its masks can be used" in output
+    assert "text-0.png: cannot be read" in output
 
 
 def test_long_and_odd_paths_are_told_whole(masks: Path, run: Run) -> None:
