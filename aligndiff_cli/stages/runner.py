@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.failures import read_failures, write_failures
@@ -231,16 +232,24 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
     """Whether the item's record is there and still true. A missing output only means: make it again.
 
     Raises:
-        FolderError: an input or an output has changed since the record was written, and the item does not allow for it.
+        FolderError: an input or an output has changed since the record was written, and the item does not allow for it;
+            or the record itself was, which tells other parameters than the plan.
     """
     record = records.get(item.id)
-    if record is None:
+    if record is None or not record.outputs:
         return False
     changed = changed_inputs(item, record)
     if other := sorted(changed - item.of_group):
         raise FolderError(
             f"{item.id} was made from another {other[0]}", folder, "Pass --force to make everything again"
         )
+    for name, planned in plain(item.parameters).items():
+        if record.parameters.get(name) != planned:
+            raise FolderError(
+                f"the record of {item.id!r} says {name} = {record.parameters.get(name)}, and it is {planned}",
+                folder / layout.MANIFEST,
+                "Remove that line, and the item is made again",
+            )
     retouched = False
     for name, digest in record.outputs.items():
         path = contained(folder, name)
@@ -269,5 +278,9 @@ def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:
     These are the folders (their contents are compared by digest), the device, the seed (recorded apart), and those that
     only add items.
     """
-    plain = {key: value for key, value in asdict(options).items() if key not in without}
-    return json.loads(json.dumps(plain, default=str))  # tuples become lists, as they are when read back
+    return plain({key: value for key, value in asdict(options).items() if key not in without})
+
+
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Data as it is when written and read back: tuples become lists, paths text."""
+    return json.loads(json.dumps(dict(data), default=str))

@@ -44,9 +44,9 @@ class Chain:
             ("masks", ["--masks", at / "masks"]),
             ("scenes", ["--scenes", at / "scenes", "--layout", "scenes"]),
         ):
-            out = ["--base-model", at / "base-model", "--out", at / f"results-{name}"]
+            out = ["--base-model", at / "base-model", "--out", at / "results" / name]
             self.run("evaluate", "--protocol", "gfss", *common, *source, *out)
-        return json.loads((at / "results-masks" / "metrics.json").read_text())
+        return json.loads((at / "results" / "masks" / "metrics.json").read_text())
 
 
 @pytest.fixture

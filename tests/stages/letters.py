@@ -49,7 +49,7 @@ class Letters:
         return RunFile("letters", {"flavour": self.flavour}, 7, {"source": self.source})
 
     def plan(self) -> Plan:
-        items = [Item(letter, "cls", {"word": self.digest}) for letter in self.word]
+        items = [Item(letter, "cls", {"word": self.digest}, {"place": (letter, 0.5)}) for letter in self.word]
         return Plan([items[i : i + 2] for i in range(0, len(items), 2)])
 
     def units(self, group: Sequence[Item]) -> int:

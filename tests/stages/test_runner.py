@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aligndiff_cli.disk.claim import Claim
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.disk.manifest import read_records, rewrite
 from aligndiff_cli.disk.run_file import read_run, write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.stages.runner import run_stage
@@ -127,3 +127,23 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
         assert claim.alone()
         with pytest.raises(FolderError, match="another run is writing"):
             go(Letters(tmp_path))
+
+
+def edited(folder: Path, **fields: object) -> None:
+    """Replace fields of the record of "b"."""
+    records = read_records(folder)
+    rewrite(folder, [replace(record, **fields) if key == "b" else record for key, record in records.items()])  # type: ignore[arg-type]
+
+
+def test_a_record_that_lost_its_outputs_counts_as_not_done(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    edited(tmp_path, outputs={})
+    assert go(Letters(tmp_path)).made == 1
+    assert read_records(tmp_path)["b"].outputs
+
+
+def test_a_record_that_tells_other_parameters_than_the_plan_is_named(tmp_path: Path) -> None:
+    go(Letters(tmp_path))
+    edited(tmp_path, parameters={"place": ["c", 1]})
+    with pytest.raises(FolderError, match=r"the record of 'b' says place = \['c', 1\], and it is \['b', 0.5\]"):
+        go(Letters(tmp_path))
