@@ -7,7 +7,7 @@ symbolic links to the originals.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.atomic import write_error
-from aligndiff_cli.disk.images import MIN_FOREGROUND, write_png
+from aligndiff_cli.disk.images import MIN_FOREGROUND, checked_size, write_png
 from aligndiff_cli.disk.layout import BASE, QUERY, SUPPORT, SUPPORT_LABELS
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 from aligndiff_cli.method.seeds import item_seed
@@ -134,8 +134,7 @@ def draw_support(
     name = data.names[number - 1]
     own = [photograph for photograph in data.train if photograph.present & set(novel) == {number}]
     own.sort(key=lambda photograph: (item_seed(seed, f"support/{name}/{photograph.stem}"), photograph.stem))
-    loaded = ((photograph, voc.read_label_map(photograph.labels)) for photograph in own)
-    chosen = list(islice((pair for pair in loaded if least <= (pair[1] == number).sum() < pair[1].size), shots))
+    chosen = list(islice(_usable(own, number, least, data.problems), shots))
     if len(chosen) < shots:
         raise FolderError(
             f"expected {shots} training photographs with {least} pixels of {name!r} and without another novel class, "
@@ -143,6 +142,23 @@ def draw_support(
             remedy="Ask for fewer with --shots or --min-object, or complete the data set",
         )
     return chosen
+
+
+def _usable(
+    photographs: Sequence[Photograph], number: int, least: int, problems: list[AligndiffError]
+) -> Iterator[tuple[Photograph, np.ndarray]]:
+    """Those that show enough of a class and can be read, one at a time, with their label maps.
+
+    Why others cannot be read is added to ``problems``.
+    """
+    for photograph in photographs:
+        try:
+            labels = voc.read_label_map(photograph.labels)
+            if least <= (labels == number).sum() < labels.size:
+                voc.fitted(labels, checked_size(photograph.picture), photograph.picture, photograph.labels)
+                yield photograph, labels
+        except InputError as error:
+            problems.append(error)
 
 
 def _write_support(

@@ -128,7 +128,7 @@ def paint(annotations: Sequence[Mapping[str, Any]], numbers: Mapping[Any, int], 
     Raises:
         ValueError, KeyError: an annotation is malformed.
     """
-    if not 0 < height * width <= MAX_PIXELS:
+    if not (all(isinstance(side, int) and side > 0 for side in (height, width)) and height * width <= MAX_PIXELS):
         raise ValueError(f"a picture of {height} x {width} pixels cannot be")
     for annotation in annotations:
         if not annotation.get("segmentation"):

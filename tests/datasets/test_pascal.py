@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from aligndiff_cli.datasets import pascal
 from aligndiff_cli.datasets.folds import pascal_novel
 from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, draw_support, write_fold
+from aligndiff_cli.disk.images import write_jpeg
 from aligndiff_cli.disk.support import load_pair, scan_support
 from aligndiff_cli.disk.voc import open_voc, read_label_map, write_label_map
 from aligndiff_cli.errors import FolderError
+from tests import nasty
 from tests.datasets.lookalikes import BIG, SBD_ONLY, VOC_TRAIN, VOC_VAL, build_voc
 
 NOVEL = pascal_novel(3)
@@ -198,3 +201,22 @@ def test_a_class_number_out_of_range_is_named(published: None, tmp_path: Path) -
     (problem,) = read(devkit, tmp_path / "maps").problems
     assert "expected classes 0 to 20 and 255, got 21" in str(problem)
     assert problem.where == path
+
+
+def test_support_is_drawn_among_photographs_that_can_be_read(published: None, tmp_path: Path) -> None:
+    """One is cut short, one is of another size than its labels: both are named, and the next is drawn."""
+    root = build_voc(tmp_path / "VOCdevkit", "png")
+    data = read(root, tmp_path / "maps")
+    pictures = [pair[0].picture for pair in draw_support(data, 18, NOVEL, 2, 0)]
+    own = next(p for p in data.train if p.present & set(NOVEL) == {18})
+    data.train += [replace(own, stem=f"more{n}", picture=tmp_path / f"more{n}.jpg") for n in range(3)]
+    for number in range(3):
+        shutil.copy(own.picture, tmp_path / f"more{number}.jpg")
+    nasty.cut_short(pictures[0], 0.9)
+    write_jpeg(pictures[1], np.zeros((48, 71, 3), np.uint8))
+    drawn = draw_support(data, 18, NOVEL, 2, 0)
+    assert len(drawn) == 2
+    assert not {photograph.picture for photograph, _ in drawn} & set(pictures)
+    assert sorted(str(problem.where) for problem in data.problems) == sorted(
+        [str(pictures[0]), str(root / "VOC2012/SegmentationClass" / f"{pictures[1].stem}.png")]
+    )

@@ -13,6 +13,7 @@ from PIL import Image
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.coco import encode_rle
+from aligndiff_cli.disk.coco_base import paint
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from tests import nasty
@@ -163,6 +164,12 @@ def test_a_picture_of_another_size_than_the_file_says_is_named(tmp_path: Path) -
     base = open_base(write_instances(tmp_path / "x.json", [], ["a.png"]))
     with pytest.raises(InputError, match=r"expected a picture of 9 x 6 .* as x\.json says, got 18 x 12"):
         base.load("a.png")
+
+
+@pytest.mark.parametrize(("height", "width"), [(10**9, 9), (0, 9), (-6, 9), ("6", 9), (6.0, 9)])
+def test_sizes_that_no_picture_has_are_not_painted(height: Any, width: Any) -> None:
+    with pytest.raises(ValueError, match="pixels cannot be"):
+        paint([annotation(1, 3, box(0, 0, 2, 2))], {3: 1}, height, width)
 
 
 @pytest.mark.parametrize("size", [{}, {"height": WIDTH, "width": HEIGHT}], ids=["left out", "unturned"])
