@@ -94,11 +94,13 @@ def own_run(folder: Path, command: str, option: str = "--out") -> RunFile | None
     Raises:
         FolderError: the folder holds something, and ``command`` did not make it, or nobody knows who did.
     """
-    run = read_run(folder)
     elsewhere = f"Choose another folder with {option}"
+    # looked at before the run file is read: it is what a run writes first, and another may begin at this moment
+    found = _visible(folder, elsewhere)
+    records = layout.with_workers(folder, layout.MANIFEST)
+    run = read_run(folder)
     if run is None:
-        found = _visible(folder, elsewhere)
-        if layout.with_workers(folder, layout.MANIFEST):
+        if records:
             what = f"holds records but no {layout.RUN}, so nobody can say how they were made"
             raise FolderError(what, folder, f"Put {layout.RUN} back, from a copy. {elsewhere}, if there is none")
         if found:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aligndiff_cli.disk import run_file
 from aligndiff_cli.disk.run_file import RunFile, own_run, read_run, require_run, write_run
 from aligndiff_cli.errors import FolderError
 
@@ -118,3 +119,17 @@ def test_the_folder_of_another_command_is_not_written_to(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match="cannot be read as a folder"):
         own_run(tmp_path / "file", "mask")
+
+
+def test_a_worker_that_begins_while_another_looks_is_no_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def then_another_begins(folder: Path) -> RunFile | None:
+        found = read_run(folder)
+        write_run(folder, WHOLE)
+        (folder / "manifest.1-of-2.jsonl").touch()
+        return found
+
+    monkeypatch.setattr(run_file, "read_run", then_another_begins)
+    assert own_run(tmp_path, "generate") is None
+    assert own_run(tmp_path, "generate") == WHOLE
