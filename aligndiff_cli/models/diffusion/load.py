@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ _FAMILIES: dict[str, type[DiffusionModel]] = {
 }
 _SAMPLES, _SAMPLE_BYTES = 256, 4096
 _INDEX = "model_index.json"
+_LIBRARIES = {"diffusers": "torch_dtype", "transformers": "dtype"}
+"""Where networks are from, and what each calls the precision."""
+_NEEDLESS = ("position_ids",)
+"""Ends of names that old files have and new ones do not."""
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -175,26 +180,50 @@ def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) ->
     with _quiet():
         from diffusers import DiffusionPipeline
 
-        pipeline = DiffusionPipeline.from_pretrained(
+        return DiffusionPipeline.from_pretrained(
             folder,
-            torch_dtype=dtype,
-            use_safetensors=True,
-            variant="fp16" if _only_half(folder, family.parts + family.optional_parts) else None,
             local_files_only=True,
-            low_cpu_mem_usage=find_spec("accelerate") is not None,
             # Images go to a training set, unseen by a classifier that blacks some of them out.
             safety_checker=None,
             feature_extractor=None,
             image_encoder=None,
             requires_safety_checker=False,
             **absent,
+            **_networks(folder, family.parts + family.optional_parts, dtype),
         )
-        for part in ("unet", "transformer", "vae"):
-            network = getattr(pipeline, part, None)
-            # Without accelerate diffusers leaves some networks in the precision of their file.
-            if network is not None and network.dtype != dtype:
-                network.to(dtype)
-        return pipeline
+
+
+def _networks(folder: Path, parts: Sequence[str], dtype: torch.dtype) -> dict[str, Any]:
+    """The networks of a pipeline by the names of their parts.
+
+    They are loaded one by one, since a pipeline that is loaded as a whole does not tell of weights that its files lack:
+    the libraries make them up.
+
+    Raises:
+        ModelError: a file lacks weights.
+    """
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    half = _only_half(folder, parts)
+    found = {}
+    for part in parts:
+        library, name = index.get(part) or ("", "")
+        if library not in _LIBRARIES or not (folder / part / "config.json").is_file():
+            continue  # a tokenizer, a scheduler, or what the pipeline itself will say is unknown
+        settings: dict[str, Any] = {_LIBRARIES[library]: dtype}
+        if library == "diffusers":
+            settings["low_cpu_mem_usage"] = find_spec("accelerate") is not None
+        if half and list((folder / part).glob("*.fp16*.safetensors")):
+            settings["variant"] = "fp16"
+        network, about = getattr(import_module(library), name).from_pretrained(
+            folder / part, use_safetensors=True, local_files_only=True, output_loading_info=True, **settings
+        )
+        missing = sorted(key for key in about["missing_keys"] if not key.endswith(_NEEDLESS))
+        if missing:
+            what = f"lacks {len(missing)} of its weights, such as {missing[0]}"
+            raise ModelError(what, folder / part, "Download or copy the model again; an adapter is no model")
+        # Without accelerate diffusers leaves some networks in the precision of their file.
+        found[part] = network.to(dtype) if library == "diffusers" and network.dtype != dtype else network
+    return found
 
 
 def _only_half(folder: Path, parts: Sequence[str]) -> bool:

@@ -33,7 +33,19 @@ class StableDiffusion(DiffusionModel):
             kind = type(self.scheduler).__name__
             what = f"its scheduler is a {kind}, whose parametrisation is not that of Stable Diffusion"
             raise ModelError(what, self.source, "Models of this kind (EDM, flow matching) cannot be used")
+        self._check_parts()
         self._alphas_cumprod = self.scheduler.alphas_cumprod.to(self.device, torch.float32)
+
+    def _check_parts(self) -> None:
+        """Refuse parts that do not belong together (ModelError)."""
+        remedy = "Its parts are of different models, or it is one for inpainting, say: take one of text-to-image"
+        given, taken = int(self.vae.config.latent_channels), self.latent_channels
+        if given != taken:
+            raise ModelError(f"the VAE makes {given} channels, and the U-Net takes {taken}", self.source, remedy)
+        width, context = self.embedding_dim, self.unet.config.cross_attention_dim
+        if width != (context if isinstance(context, int) else max(context)):
+            what = f"the text encoders make {width} numbers a token, and the U-Net takes {context}"
+            raise ModelError(what, self.source, remedy)
 
     def _denoiser(self, pipeline: Any) -> Any:
         return pipeline.unet

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.diffusion import ModelDefaults, load_diffusion
@@ -165,6 +165,37 @@ def test_a_part_in_another_form_is_named_with_its_conversion(copy, capfd) -> Non
         load_diffusion(copy, device="cpu")
     assert f'from_pretrained("{copy}").save_pretrained("{copy}-safetensors")' in caught.value.remedy
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder", "vae"])
+@pytest.mark.parametrize("fault", ["missing", "renamed"])
+def test_weights_that_are_lacking_are_not_made_up(copy, part, fault) -> None:
+    (path,) = (copy / part).glob("*.safetensors")
+    weights = load_file(path)
+    if fault == "missing":
+        weights.pop(sorted(weights)[len(weights) // 2])
+    else:
+        weights = {f"x.{key}": value for key, value in weights.items()}
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(ModelError, match=rf"{part}: lacks \d+ of its weights"):
+        load_diffusion(copy, device="cpu")
+
+
+def test_parts_that_do_not_belong_together_are_named(copy, tiny_sdxl) -> None:
+    config = json.loads((copy / "unet" / "config.json").read_text())
+    (path,) = (copy / "unet").glob("*.safetensors")
+    weights = load_file(path)
+    # as models for inpainting are: noise, mask and masked picture
+    (copy / "unet" / "config.json").write_text(json.dumps(config | {"in_channels": 9}))
+    save_file(weights | {"conv_in.weight": torch.zeros(16, 9, 3, 3)}, path, {"format": "pt"})
+    with pytest.raises(ModelError, match="the VAE makes 4 channels, and the U-Net takes 9"):
+        load_diffusion(copy, device="cpu")
+    (copy / "unet" / "config.json").write_text(json.dumps(config))
+    save_file(weights, path, {"format": "pt"})
+    shutil.rmtree(copy / "text_encoder")
+    shutil.copytree(tiny_sdxl / "text_encoder_2", copy / "text_encoder")
+    with pytest.raises(ModelError, match="make 16 numbers a token, and the U-Net takes 32"):
+        load_diffusion(copy, device="cpu")
 
 
 def test_what_git_leaves_without_lfs_is_named(copy) -> None:
