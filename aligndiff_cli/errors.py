@@ -47,6 +47,10 @@ class InputError(AligndiffError):
     """One input is bad: unreadable, of the wrong size, empty. The rest of the work goes on."""
 
 
+class GroupError(InputError):
+    """What goes wrong with all items that were to be made together; the message names each."""
+
+
 class FolderError(AligndiffError):
     """A stage folder is not what it should be: other options, a torn record, a path that leaves it."""
 

@@ -13,7 +13,7 @@ from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.errors import FolderError, InputError, ModelError, UsageError
+from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
@@ -231,7 +231,7 @@ class GenerateStage:
             )
             if not names:
                 raise  # the model itself, which will do no better with other prompts
-            raise InputError(f"{error.what}, with the embeddings {names}", self.options.bank, error.remedy) from error
+            raise GroupError(f"{error.what}, with the embeddings {names}", self.options.bank, error.remedy) from error
         assert coarse is not None  # SampleOptions.capture is on
         for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=False):
             if item.id not in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from aligndiff_cli.disk.images import Orientation, write_png
 from aligndiff_cli.disk.manifest import Record, read_records
 from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
-from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
+from aligndiff_cli.errors import FolderError, GroupError, InputError, UsageError, first_few
 from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
@@ -201,9 +201,17 @@ class InvertStage:
             seeds,
             lambda step, total, loss: advance(1, f"loss {loss:.4f}  {note[:60]}"),
         )
-        for item, instance, inversion in zip(group, instances, learnt, strict=True):
-            if item.id in wanted:
-                yield self._write(item, instance, inversion)
+        asked = [found for found in zip(group, instances, learnt, strict=True) if found[0].id in wanted]
+        good = [found for found in asked if not found[2].diverged]
+        problems = []
+        if failed := ", ".join(item.id for item, _, inversion in asked if inversion.diverged):
+            remedy = "Use a lower --lr, or --dtype float32"
+            problems = [GroupError(f"the embedding of {failed} diverged", self.options.images, remedy)]
+        if problems and not good:
+            raise problems[0]
+        for number, found in enumerate(good):
+            made = self._write(*found)
+            yield made if number else replace(made, problems=problems)
 
     def _instance(self, item_id: str) -> Instance:
         """The pairs of an item, framed as the model will see them."""

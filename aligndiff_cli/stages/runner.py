@@ -21,7 +21,7 @@ from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.failures import read_failures, write_failures
 from aligndiff_cli.disk.manifest import ManifestWriter, Record, contained, read_records, rewrite
 from aligndiff_cli.disk.run_file import RunFile, own_run, read_run, write_run
-from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError
+from aligndiff_cli.errors import AligndiffError, FolderError, GroupError, InputError, UsageError
 from aligndiff_cli.stages.sharing import (
     enter,
     pack,
@@ -161,7 +161,7 @@ def _run_group(
             manifest.commit(to_record(stage.out, result))
             done += 1
     except InputError as error:
-        if len(part.group) > 1:
+        if len(part.group) > 1 and not isinstance(error, GroupError):
             what = f"{error.what} (so what is made together with it was not made)"
             error = InputError(what, error.where, error.remedy)
         problems.append(error)

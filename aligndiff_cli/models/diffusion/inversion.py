@@ -6,6 +6,7 @@ and AdamW works number by number, so that what an instance learns does not depen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -79,6 +80,11 @@ class Inversion:
     initial: LossRecord
     final: LossRecord
 
+    @property
+    def diverged(self) -> bool:
+        """Whether it is none: its numbers, or the losses it gives, are not finite."""
+        return not (bool(torch.isfinite(self.embedding).all()) and math.isfinite(self.final.total))
+
 
 @dataclass(frozen=True, eq=False)
 class _Encoded:
@@ -127,8 +133,6 @@ def invert(
     losses = _optimise(model, instances, options, seeds, data, v, progress)
     final = _held_out_losses(model, instances, options, v, held_out)
     learned = v.detach().float().cpu()
-    if not bool(torch.isfinite(learned).all()):
-        raise UsageError("the embedding diverged", remedy="Use a lower learning rate, or float32 precision")
     return [Inversion(learned[i].clone(), losses[i], initial[i], final[i]) for i in range(len(instances))]
 
 

@@ -162,7 +162,7 @@ def _family(folder: Path) -> type[DiffusionModel]:
 
 def _named_family(index: Any, where: str | Path) -> type[DiffusionModel]:
     """The family a model_index.json names (ModelError if it is none of ours)."""
-    if not isinstance(index, dict) or "_class_name" not in index:
+    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
         raise _no_pipeline(where)
     name = index["_class_name"]
     if name not in _FAMILIES:

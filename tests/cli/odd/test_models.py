@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from aligndiff_cli.disk.bank import Embedding, write_embedding
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.manifest import ManifestWriter, Record
+from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
 from aligndiff_cli.disk.run_file import RunFile, write_run
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, check, nothing, records, table
@@ -163,6 +164,13 @@ def tell(world: World) -> None:
         records("bank", "chess_queen/01", "dog/01"),
     ),
     Case(
+        "a learning rate far too high",
+        lambda w: None,
+        INVERT.replace("--steps 1", "--steps 5 --lr 1000000"),
+        ("support: the embedding of chess_queen/01, dog/01 diverged", "no: so what is made together"),
+        records("bank"),
+    ),
+    Case(
         "a sampler of another parametrisation",
         bank_and(lambda w: None),
         GENERATE + " --scheduler EDMEulerScheduler",
@@ -224,6 +232,24 @@ def tell(world: World) -> None:
 )
 def test_odd_models(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, world, run, monkeypatch)
+
+
+def test_one_embedding_that_diverges_costs_no_other(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aligndiff_cli.stages import invert as stage
+
+    learn = stage.invert
+
+    def diverging(*arguments: object) -> list:
+        first, second = learn(*arguments)  # type: ignore[arg-type]
+        return [replace(first, embedding=first.embedding * float("nan")), second]
+
+    monkeypatch.setattr(stage, "invert", diverging)
+    flags = INVERT.replace("support", str(world / "support")).replace("bank", str(world / "bank"))
+    output = " ".join(run(*flags.format(model=world.model).split(), code=1).output.split())
+    assert "support: the embedding of chess_queen/01 diverged Use a lower --lr" in output
+    assert "1 made, 0 already there, 1 skipped" in output
+    assert set(read_records(world / "bank")) == {"dog/01"}
+    assert not (world / "bank" / "chess_queen" / "01.safetensors").exists()
 
 
 @pytest.mark.parametrize("vectors", [1, 3])

@@ -145,6 +145,10 @@ def test_hub_id_without_network(monkeypatch) -> None:
 def test_not_a_pipeline(tmp_path) -> None:
     with pytest.raises(ModelError, match=r"model_index\.json"):
         load_diffusion(tmp_path)
+    for text in ("[]", '{"_class_name": ["x"]}'):
+        (tmp_path / "model_index.json").write_text(text)
+        with pytest.raises(ModelError, match=r"no readable model_index\.json"):
+            load_diffusion(tmp_path)
     (tmp_path / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
     with pytest.raises(ModelError, match="DDPMPipeline is not supported"):
         load_diffusion(tmp_path)
