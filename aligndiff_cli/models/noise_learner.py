@@ -18,6 +18,7 @@ from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY, 
 from aligndiff_cli.models.semantic.batches import Sample, batches
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
+from aligndiff_cli.models.training_state import check_learnt
 
 ARCHITECTURE = Architecture(output_stride=8, rates=(2, 4, 6), width=64)
 SCALES = (1.0, 1.5)
@@ -82,6 +83,7 @@ class NoiseLearner:
             loss.backward()
             optimizer.step()
             self._advance(1)
+        check_learnt(model)
         model.eval()
         return lambda some: [foreground(model, image) for image in some]
 

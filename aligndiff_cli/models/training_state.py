@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from aligndiff_cli.disk.atomic import atomic_write
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, ModelError
 
 REMEDY = "Remove the file to begin again, or choose another folder"
 STATE = "state.safetensors"
@@ -46,9 +46,24 @@ class Checkpoints:
             self._saved = monotonic()
 
     def finish(self) -> None:
-        """Keep the weights alone."""
+        """Keep the weights alone.
+
+        Raises:
+            ModelError: the training diverged; its state is dropped, and no weights are kept.
+        """
+        try:
+            check_learnt(self._net)
+        except ModelError:
+            self._state.unlink(missing_ok=True)
+            raise
         save_tensors(self._path, self._net.state_dict())
         self._state.unlink(missing_ok=True)
+
+
+def check_learnt(net: nn.Module) -> None:
+    """Refuse weights that are not finite (ModelError): whatever is made with them would be numbers without a sense."""
+    if not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
+        raise ModelError("the training diverged: its weights are not finite", None, "Lower its learning rate")
 
 
 def save_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -70,15 +85,15 @@ def load_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> 
         return 0
     state: dict[int, dict[str, Tensor]] = defaultdict(dict)
     tensors = load_tensors(path)
-    for key in [key for key in tensors if key.startswith("optimizer.")]:
-        _, index, name = key.split(".")
-        state[int(index)][name] = tensors.pop(key)
     try:
+        for key in [key for key in tensors if key.startswith("optimizer.")]:
+            _, index, name = key.split(".")
+            state[int(index)][name] = tensors.pop(key)
         step = int(tensors.pop("step"))
         net.load_state_dict({key.removeprefix("net."): value for key, value in tensors.items()})
-    except (KeyError, RuntimeError) as error:
+        optimizer.load_state_dict({"state": dict(state), "param_groups": optimizer.state_dict()["param_groups"]})
+    except (KeyError, RuntimeError, ValueError) as error:
         raise FolderError("holds the training of another network", path, REMEDY) from error
-    optimizer.load_state_dict({"state": dict(state), "param_groups": optimizer.state_dict()["param_groups"]})
     return step
 
 

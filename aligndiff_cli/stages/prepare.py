@@ -132,13 +132,26 @@ Found = tuple[Sequence[str], Sequence[AligndiffError]]
 
 
 def _emoji_5i(o: PrepareOptions, progress: Progress) -> Found:
-    prepare_emoji_5i(o.out, o.icons or fetch_icons(CACHE.expanduser()), o.fold, o.shots, o.seed, scenes=o.scenes)
+    prepare_emoji_5i(o.out, _icons(o), o.fold, o.shots, o.seed, scenes=o.scenes)
     return (), ()
 
 
 def _emoji_fss(o: PrepareOptions, progress: Progress) -> Found:
-    prepare_emoji_fss(o.out, o.icons or fetch_icons(CACHE.expanduser()), o.split, o.shots, o.seed, o.per_class)
+    prepare_emoji_fss(o.out, _icons(o), o.split, o.shots, o.seed, o.per_class)
     return (), ()
+
+
+def _icons(o: PrepareOptions) -> Path:
+    """The folder of the artists' drawings, fetched if none is named (UsageError where there is no place for them)."""
+    if o.icons is not None:
+        return o.icons
+    try:
+        cache = CACHE.expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            "there is no home folder to keep the drawings in", remedy="Name theirs with --icons"
+        ) from error
+    return fetch_icons(cache)
 
 
 def _pascal(o: PrepareOptions, progress: Progress) -> Found:

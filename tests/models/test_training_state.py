@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from aligndiff_cli.errors import FolderError
-from aligndiff_cli.models.training_state import load_state, load_tensors, save_state, save_tensors
+from aligndiff_cli.errors import FolderError, ModelError
+from aligndiff_cli.models.training_state import Checkpoints, load_state, load_tensors, save_state, save_tensors
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -103,3 +103,25 @@ def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     for key, value in tensors.items():
         assert found[key].dtype == value.dtype
         assert torch.equal(found[key], value)
+
+
+def test_a_training_that_diverged_keeps_nothing(tmp_path: Path) -> None:
+    net = small()
+    optimizer = OPTIMIZERS["sgd"](net)
+    save_state(tmp_path / "state.safetensors", net, optimizer, 1)
+    checkpoints = Checkpoints(tmp_path / "w.safetensors", net, optimizer)
+    with torch.no_grad():
+        next(net.parameters())[0] = float("nan")
+    with pytest.raises(ModelError, match="the training diverged"):
+        checkpoints.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["optimizer.0.a.b", "optimizer.x.momentum_buffer", "more"])
+def test_a_state_that_is_none_is_named(tmp_path: Path, key: str) -> None:
+    net = small()
+    optimizer = OPTIMIZERS["sgd"](net)
+    save_state(tmp_path / "s", net, optimizer, 1)
+    save_tensors(tmp_path / "s", load_tensors(tmp_path / "s") | {key: torch.zeros(1)})
+    with pytest.raises(FolderError, match="holds the training of another network"):
+        load_state(tmp_path / "s", net, optimizer)

@@ -20,6 +20,7 @@ from aligndiff_cli.models.semantic.base_training import MOMENTUM, poly, set_rate
 from aligndiff_cli.models.semantic.batches import Sample, batches, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab, freeze_batchnorm, upsample
 from aligndiff_cli.models.semantic.task import Task, hide_unlearnt
+from aligndiff_cli.models.training_state import check_learnt
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
         loss.backward()
         optimizer.step()
         advance(1)
+    check_learnt(model)
 
 
 def imprinted(model: DeepLab, samples: Sequence[Sample], row: int) -> Tensor:
