@@ -1,7 +1,7 @@
-"""What an interrupt (Ctrl-C) does: while the program starts it ends it at once, while it works it is an exception.
+"""What an interrupt (Ctrl-C) does: it ends the program there and then, with one line and the exit code 130.
 
-An exception in the middle of an import is a traceback, or is swallowed by whatever was being imported. Before there is
-any work there is nothing to keep either, so nothing is lost by leaving without more ado.
+As an exception it would be a traceback in the middle of an import, and some places swallow it. What is finished is on
+the disk at any moment, and what is not is made again, so nothing is lost by leaving without more ado.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from types import FrameType
 
 INTERRUPTED = 130
 """Exit code."""
+STARTING = "Interrupted."
+WORKING = "Interrupted. Finished work is kept; run the same command again to go on."
+_SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"
+"""Takes away the line of a progress bar, and brings back the cursor that it hides."""
+_said = STARTING
 
 
 def follows() -> bool:
@@ -20,18 +25,24 @@ def follows() -> bool:
 
 
 def leave_at_once() -> None:
-    """From now on an interrupt ends the program with one line; one that is ignored, as in the background, stays so."""
+    """From now on an interrupt ends the program; one that is ignored, as in the background, stays so."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
 
 
-def raise_exception() -> None:
-    """From now on an interrupt is a KeyboardInterrupt, where `leave_at_once` had changed that."""
+def work_begins() -> None:
+    """From now on there is work that is kept, and an interrupt says so."""
+    global _said
+    _said = WORKING
+
+
+def work_is_done() -> None:
+    """From now on an interrupt changes nothing any more."""
     if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _leave(_: int, __: FrameType | None) -> None:
     if not follows():
-        os.write(2, b"Interrupted.\n")
+        os.write(2, f"{_SHOW_CURSOR if os.isatty(2) else ''}{_said}\n".encode())
     os._exit(INTERRUPTED)

@@ -10,7 +10,7 @@ import typer
 from aligndiff_cli import __version__
 from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
 from aligndiff_cli.cli.checks import CheckedCommand
-from aligndiff_cli.cli.interrupts import leave_at_once
+from aligndiff_cli.cli.interrupts import leave_at_once, work_is_done
 from aligndiff_cli.cli.streams import drop_output, open_streams
 
 OVERVIEW = """
@@ -59,7 +59,7 @@ def main() -> None:
         try:
             app()
         finally:
-            leave_at_once()
+            work_is_done()
             sys.stdout.flush()
     except BrokenPipeError:  # `aligndiff ... | head`
         drop_output()

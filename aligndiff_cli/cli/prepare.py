@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from aligndiff_cli.cli import flags
 from aligndiff_cli.cli.flags import FOLDERS, METHOD
-from aligndiff_cli.cli.interrupts import raise_exception
+from aligndiff_cli.cli.interrupts import work_begins
 from aligndiff_cli.cli.session import announced, bar, console, errors_reported, output, show_error
 
 NAME = "prepare"
@@ -150,7 +150,7 @@ def command(
             partial=partial,
             seed=seed,
         )
-        raise_exception()
+        work_begins()
         prepared = prepare(options, progress, force=force)
     for warning in () if quiet else prepared.warnings:
         console.print(f"[yellow]Note[/] {escape(warning)}")

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from aligndiff_cli.cli.interrupts import INTERRUPTED, follows, leave_at_once, raise_exception
+from aligndiff_cli.cli.interrupts import INTERRUPTED, WORKING, follows, work_begins
 from aligndiff_cli.errors import AligndiffError, FolderError, ModelError, first_line
 
 if TYPE_CHECKING:
@@ -42,15 +42,17 @@ if not output.is_terminal:
 
 @contextmanager
 def errors_reported() -> Iterator[None]:
-    """Turn our own errors, an interrupt, and what a machine may run out of into a message and an exit code."""
+    """Turn our own errors, an interrupt, and what a machine may run out of into a message and an exit code.
+
+    Interrupts are exceptions where this is not a program of its own, see :mod:`aligndiff_cli.cli.interrupts`.
+    """
     try:
         yield
     except AligndiffError as error:
         _leave(error)
     except KeyboardInterrupt:
-        leave_at_once()  # whoever presses it twice
         if not follows():
-            console.print("[yellow]Interrupted.[/] Finished work is kept; run the same command again to go on.")
+            console.print(WORKING)
         raise typer.Exit(INTERRUPTED) from None
     except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
@@ -99,7 +101,7 @@ def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quie
             stage = make_stage()
             for note in () if quiet else stage.notes:
                 console.print(f"[dim]{escape(note)}[/]")
-            raise_exception()  # from here on there is work to keep
+            work_begins()
             with bar(quiet) as progress:
                 outcome = run_stage(stage, progress, force=force, team=team)
         report(stage.out, outcome, quiet)

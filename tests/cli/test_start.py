@@ -124,3 +124,19 @@ def test_an_interrupt_that_is_ignored_stays_so(folder: Path, tmp_path: Path) -> 
     program = [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + INTERRUPTED]
     program[2] = program[2].format(module="typer")
     assert start("status", folder, program=program).returncode == 0
+
+
+def test_an_interrupt_of_work_says_that_it_is_kept(folder: Path, tmp_path: Path) -> None:
+    words = (
+        "import os, signal; from aligndiff_cli.stages import runner\n"
+        "runner.run_stage = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT)\n"
+        "import sys; sys.argv = ['aligndiff', *sys.argv[1:]]\n"
+        "from aligndiff_cli.__main__ import main; main()"
+    )
+    write_run(tmp_path / "synth", RunFile("generate", {"mask_threshold": 0.5}, 0))
+    done = start(
+        "mask", "--segmenter", "attention", "--images", tmp_path / "synth", "--out", tmp_path / "masks",
+        program=[sys.executable, "-c", words],
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted. Finished work is kept; run the same command again to go on.\n"
