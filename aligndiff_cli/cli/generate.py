@@ -13,6 +13,16 @@ from aligndiff_cli.cli.session import run
 
 NAME = "generate"
 
+Side = Annotated[
+    int | None,
+    typer.Option(
+        callback=flags.at_least(8, flags.MOST_PIXELS),
+        help="Pixels.",
+        show_default="the model's own",
+        rich_help_panel=MODEL,
+    ),
+]
+
 
 def command(
     bank: Annotated[Path, typer.Option(help="Embedding bank, from `aligndiff invert`.", rich_help_panel=FOLDERS)],
@@ -88,24 +98,8 @@ def command(
             rich_help_panel=METHOD,
         ),
     ] = None,
-    height: Annotated[
-        int | None,
-        typer.Option(
-            callback=flags.at_least(8, flags.MOST_PIXELS),
-            help="Pixels.",
-            show_default="the model's own",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    width: Annotated[
-        int | None,
-        typer.Option(
-            callback=flags.at_least(8, flags.MOST_PIXELS),
-            help="Pixels.",
-            show_default="the model's own",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    height: Side = None,
+    width: Side = None,
     batch: Annotated[
         int,
         typer.Option(

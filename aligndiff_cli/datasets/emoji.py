@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligndiff_cli.datasets import emoji_classes as classes
-from aligndiff_cli.datasets.emoji_pictures import Size, object_picture, rough_background, scene
+from aligndiff_cli.datasets.emoji_pictures import Size, rough_picture, scene
 from aligndiff_cli.datasets.emoji_sprites import IconSets
 from aligndiff_cli.errors import UsageError
 
@@ -57,10 +57,7 @@ class EmojiWorld:
             image uint8 (H, W, 3), mask bool (H, W).
         """
         sprites = self.drawings(concept)
-        sprite = sprites[rng.integers(len(sprites))]
-        background = rough_background(rng, size)
-        image, mask, _ = object_picture(rng, sprite, size, background, (0.35, 0.9), 20.0, mirror=0.5)
-        return image, mask
+        return rough_picture(rng, sprites[rng.integers(len(sprites))], size)
 
     def scene_picture(
         self, rng: np.random.Generator, candidates: dict[int, str], size: Size = (128, 160)

@@ -156,6 +156,21 @@ def object_picture(
     return image, mask, placement
 
 
+def rough_picture(
+    rng: np.random.Generator, sprite: NDArray[np.uint8], size: Size
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """One sprite as Emoji-FSS shows it: at 0.35 to 0.9 of a rough background, turned by up to 20 degrees.
+
+    It is mirrored half of the time.
+
+    Returns:
+        image (H, W, 3), mask (H, W).
+    """
+    background = rough_background(rng, size)
+    image, mask, _ = object_picture(rng, sprite, size, background, (0.35, 0.9), 20.0, mirror=0.5)
+    return image, mask
+
+
 def scene(
     rng: np.random.Generator,
     objects: Sequence[tuple[int, NDArray[np.uint8]]],

@@ -95,14 +95,18 @@ class Claim:
 
 def in_use(folder: Path) -> bool:
     """Whether a run, or a worker of one, is writing to a folder at this moment; nothing is written to find out."""
-    for path in [folder / layout.LOCK, *layout.with_workers(folder, layout.MANIFEST)]:
-        try:
-            with regular(path).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (OSError, InputError):  # it is not there, or is no file, or the file system has no locks
-            continue
+    return any(map(is_held, [folder / layout.LOCK, *layout.with_workers(folder, layout.MANIFEST)]))
+
+
+def is_held(path: Path) -> bool:
+    """Whether a run has this lock or manifest open for writing; where that cannot be known, no."""
+    try:
+        with regular(path).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (OSError, InputError):  # it is not there, or is no file, or the file system has no locks
+        return False
     return False
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import atomic_write, write_error
+from aligndiff_cli.disk.claim import is_held
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.run_file import read_run
 from aligndiff_cli.disk.schema import RECORD, Fields, check_fields, check_known, record_fields
@@ -141,7 +142,7 @@ def torn_records(folder: Path) -> list[InputError]:
     problems = []
     for path in manifests(folder):
         *_, last = (b"\n", *_lines(path))
-        if last.endswith(b"\n") or is_being_written(path):
+        if last.endswith(b"\n") or is_held(path):
             continue
         # the fields of a record come sorted by name, so that its id is among the first
         found = re.search(rb'"id": ("(?:[^"\\]|\\.)*")', last)
@@ -248,15 +249,3 @@ def rewrite(folder: Path, records: Iterable[Record]) -> None:
     for path in manifests(folder):
         if path.name != layout.MANIFEST:
             path.unlink()
-
-
-def is_being_written(path: Path) -> bool:
-    """Whether a run has this manifest open for writing; where that cannot be known, no."""
-    try:
-        with path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks, or a file that may only be read
-        return False
-    return False

@@ -18,7 +18,7 @@ from aligndiff_cli.disk.images import Orientation, read_ignored, turned_alike
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.support import Pair, load_pair, scan_support
+from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.disk.voc import VocFolder, fitted, present_classes, read_label_map
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.prompts import class_words
@@ -174,14 +174,8 @@ def usable_pairs(
         FolderError: a class is left without a pair; it would be taken for a base class.
     """
     scan = scan_support(folder, masks, orientation)
-    problems, pairs = list(scan.problems), []
-    for pair in scan.pairs:
-        try:
-            load_pair(pair)
-        except InputError as error:
-            problems.append(error)
-        else:
-            pairs.append(pair)
+    problems = list(scan.problems)
+    pairs = [pair for pair, _ in load_usable(scan.pairs, problems)]
     lost = sorted(scan.classes - {pair.cls for pair in pairs})
     if lost:
         own = [problem for problem in problems if lost[0] in Path(str(problem.where)).parts]

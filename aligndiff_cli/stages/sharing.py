@@ -10,12 +10,11 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_error
-from aligndiff_cli.disk.claim import Claim
+from aligndiff_cli.disk.claim import Claim, is_held
 from aligndiff_cli.disk.manifest import (
     ManifestWriter,
     Record,
     contained,
-    is_being_written,
     manifests,
     read_records,
     rewrite,
@@ -70,7 +69,7 @@ def worker_manifest(folder: Path, share: Share) -> Iterator[ManifestWriter]:
     """
     with ManifestWriter(folder, layout.of_worker(layout.MANIFEST, share.name)) as manifest:
         for path in manifests(folder):
-            if share.name and _count(path) not in (None, share.count) and is_being_written(path):
+            if share.name and _count(path) not in (None, share.count) and is_held(path):
                 raise FolderError(
                     f"a worker of another number of workers is writing to {path.name}, and they would do work twice",
                     folder,

@@ -113,12 +113,15 @@ class Denoiser(nn.Module):
         def say_looks(module: nn.Module, args: object, embedded: Tensor) -> Tensor:
             return embedded.index_put((rows, batch.looks_at[rows]), vectors[rows])
 
-        # the empty caption rides along as the last row
         with _hooked(self.text_encoder.get_input_embeddings(), say_looks):
-            states = self.text_encoder(torch.cat([batch.tokens, self.empty])).last_hidden_state
-        states, empty = states[:-1], states[-1:]
-        after = (batch.tokens == self.end).cumsum(1) > 0
-        return torch.where((after & batch.bare[:, None])[..., None], empty, states)
+            return self.states(batch.tokens, batch.bare)
+
+    def states(self, tokens: Tensor, bare: Tensor) -> Tensor:
+        """States (B, L, `WIDTH`) of token ids (B, L); where `bare` (B,), those after the last word say nothing."""
+        # the empty caption rides along as the last row
+        states = self.text_encoder(torch.cat([tokens, self.empty])).last_hidden_state
+        after = (tokens == self.end).cumsum(1) > 0
+        return torch.where((after & bare[:, None])[..., None], states[-1:], states[:-1])
 
     def forward(self, batch: Batch, x_t: Tensor) -> Tensor:
         """The v predicted (B, C, h, w) in x_t at the batch's steps for its captions."""

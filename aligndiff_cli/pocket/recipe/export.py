@@ -27,7 +27,7 @@ DEFAULTS: dict[str, object] = {
     "attention_scaling": "range",
     "mask_threshold": 0.5,
 }
-"""Settings that suit this model (``aligndiff.json``), chosen on validation classes; see the card."""
+"""Settings of the folder (``aligndiff.json``): to be chosen on validation classes when the training is done."""
 
 
 def export_model(work: Path, out: Path) -> None:

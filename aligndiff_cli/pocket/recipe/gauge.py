@@ -32,10 +32,7 @@ def spread(
     """
     text = [f"a photo of a {prompt_name(name)}" for name in CLASSES]
     tokens = tokenizer(text, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids.to(x0.device)
-    states = model.text_encoder(torch.cat([tokens, model.empty])).last_hidden_state
-    states, empty = states[:-1], states[-1:]
-    if bare:
-        states = torch.where(((tokens == model.end).cumsum(1) > 0)[..., None], empty, states)
+    states = model.states(tokens, torch.full((len(text),), bare, device=x0.device))
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0)
     found = {}
     for level in LEVELS:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aligndiff_cli.datasets.emoji_classes import prompt_name
-from aligndiff_cli.datasets.emoji_pictures import object_picture, rough_background
+from aligndiff_cli.datasets.emoji_pictures import rough_picture
 from aligndiff_cli.datasets.emoji_sprites import IconSets
 from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Prompt
 from aligndiff_cli.method.seeds import item_seed
@@ -63,9 +63,7 @@ class UnseenArtist:
 
     def picture(self, rng: np.random.Generator, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """An image and mask of 128 pixels, as rough as those of Emoji-FSS."""
-        size = (128, 128)
-        sprite, background = self.drawing(name).sprite, rough_background(rng, size)
-        return object_picture(rng, sprite, size, background, (0.35, 0.9), 20.0, mirror=0.5)[:2]
+        return rough_picture(rng, self.drawing(name).sprite, (128, 128))
 
 
 def nearer_by_v(

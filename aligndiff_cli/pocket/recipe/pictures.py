@@ -1,4 +1,4 @@
-"""One training drawing on a background, calm or rough."""
+"""One training drawing on a calm background."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS, object_picture, rough_background, smooth_background
+from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS, object_picture, smooth_background
 from aligndiff_cli.pocket.recipe.captions import true_adjectives
 from aligndiff_cli.pocket.recipe.drawings import Drawing
 
@@ -21,12 +21,6 @@ def calm_picture(rng: np.random.Generator, drawing: Drawing, side: int) -> tuple
     background = smooth_background(rng, (side, side), word)
     image, _, placement = object_picture(rng, drawing.sprite, (side, side), background, SCALE, ROTATION, MIRROR)
     return image, true_adjectives(drawing.artist, word, placement)
-
-
-def rough_picture(rng: np.random.Generator, drawing: Drawing, side: int) -> NDArray[np.uint8]:
-    """One picture (side, side, 3) as rough as those of Emoji-FSS."""
-    background = rough_background(rng, (side, side))
-    return object_picture(rng, drawing.sprite, (side, side), background, (0.35, 0.9), 20.0, mirror=0.5)[0]
 
 
 def to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:

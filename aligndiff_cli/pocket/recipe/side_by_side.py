@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
 from torch import Tensor
 
 from aligndiff_cli.pocket.recipe.denoiser import Batch, Denoiser, v_loss
@@ -45,7 +44,8 @@ class SideBySide:
         parts = batch.parts(len(self.replicas))
         losses = list(self._pool.map(self._one, self.replicas, [alphas_bar] * len(parts), parts))
         for shared, *copies in zip(self.model.parameters(), *(r.parameters() for r in self.replicas), strict=True):
-            shared.grad = torch.stack([p.grad.float() for p in copies]).sum(0)
+            first, *others = (p.grad.float() for p in copies)
+            shared.grad = sum(others, first)
         return sum(losses)
 
     def _one(self, replica: Denoiser, alphas_bar: Tensor, part: Batch) -> float:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from aligndiff_cli.datasets.emoji_pictures import rough_picture
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.pocket.recipe.drawings import NAMED, UNNAMED, Drawing, load_drawings
-from aligndiff_cli.pocket.recipe.pictures import calm_picture, rough_picture, to_tensor
+from aligndiff_cli.pocket.recipe.pictures import calm_picture, to_tensor
 from aligndiff_cli.pocket.recipe.training import KEPT, Ema, Progress, ema_weights, load_state, save_state, scheduled_lr
 
 CHANNELS = 16
@@ -54,7 +55,8 @@ def vae_pictures(drawings: Sequence[Drawing], count: int, side: int, seed: int) 
     for i in range(count):
         rng = np.random.default_rng(item_seed(seed, f"vae/{i}"))
         drawing = drawings[int(rng.integers(len(drawings)))]
-        pictures[i] = calm_picture(rng, drawing, side)[0] if i % 2 else rough_picture(rng, drawing, side)
+        draw = calm_picture(rng, drawing, side) if i % 2 else rough_picture(rng, drawing.sprite, (side, side))
+        pictures[i] = draw[0]
     return pictures
 
 
