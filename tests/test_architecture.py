@@ -14,8 +14,9 @@ import aligndiff_cli
 
 PACKAGE = Path(aligndiff_cli.__file__).parent
 MAY_IMPORT = {
-    "cli": {"cli", "stages", "errors"},
-    "stages": {"stages", "evaluation", "models", "datasets", "report", "method", "disk", "errors"},
+    "cli": {"cli", "stages", "engine", "errors"},
+    "stages": {"stages", "engine", "evaluation", "models", "datasets", "report", "method", "disk", "errors"},
+    "engine": {"engine", "disk", "errors"},
     "evaluation": {"evaluation", "method", "disk", "errors"},
     "models": {"models", "method", "disk", "errors"},
     "datasets": {"datasets", "method", "disk", "errors"},

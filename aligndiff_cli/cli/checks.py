@@ -56,7 +56,7 @@ class CheckedCommand(TyperCommand):
             if Path in _kinds(hints.get(name)) or (name in MODELS and value != "pocket")
         }
         with errors_reported():
-            from aligndiff_cli.stages.places import check_apart
+            from aligndiff_cli.engine.folds import check_apart
 
             for name, flag in WRITTEN.items():
                 if values.get(name) is not None:

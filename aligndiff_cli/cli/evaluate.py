@@ -205,7 +205,7 @@ def command(
             )
         if protocol == "gfss":
             from aligndiff_cli.stages.evaluate_gfss import GfssOptions, GfssStage
-            from aligndiff_cli.stages.gfss_base import base_choice
+            from aligndiff_cli.stages.gfss.base_model import base_choice
 
             return GfssStage(
                 GfssOptions(

@@ -21,7 +21,7 @@ from aligndiff_cli.errors import AligndiffError, FolderError, ModelError, first_
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from aligndiff_cli.stages.runner import Outcome, Stage, Summary
+    from aligndiff_cli.engine.runner import Outcome, Stage, Summary
 
 PATIENCE = 5.0
 """Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""
@@ -93,8 +93,8 @@ def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quie
     """Run one stage, or a share of it, from the command line and leave with its exit code."""
     quiet = quiet or follows()
     with errors_reported():
-        from aligndiff_cli.stages.runner import run_stage
-        from aligndiff_cli.stages.team import join_team
+        from aligndiff_cli.engine.runner import run_stage
+        from aligndiff_cli.engine.workers import join_team
 
         with announced(quiet):
             team = join_team(shard)

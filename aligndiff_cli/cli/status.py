@@ -24,7 +24,7 @@ def command(
     with errors_reported():
         from rich.table import Table
 
-        from aligndiff_cli.stages.status import UNKNOWN, look_at_all
+        from aligndiff_cli.engine.status import UNKNOWN, look_at_all
 
         table = Table("folder", "stage", "done", "missing", "changed", "failed", "remarks")
         table.box, table.header_style, table.columns[0].overflow = None, "bold", "fold"

@@ -15,10 +15,11 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import Orientation, write_png
-from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
+from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
 from aligndiff_cli.method.composition import SCALES_OF, Cutout, Placement, cut_out, paste, sample_layout
 from aligndiff_cli.method.memory import class_balanced_subset
@@ -28,7 +29,6 @@ from aligndiff_cli.report.sheets import scene_sheet
 from aligndiff_cli.stages.common import oriented, versions
 from aligndiff_cli.stages.formats import make_format, opening
 from aligndiff_cli.stages.names import nearest, numbered
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import TEXT, read_samples
 
 log = logging.getLogger(__name__)

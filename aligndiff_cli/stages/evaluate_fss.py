@@ -11,9 +11,11 @@ from typing import Any
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import Orientation, write_png
-from aligndiff_cli.disk.manifest import Record
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
 from aligndiff_cli.disk.support import Pair, SupportScan, scan_support
+from aligndiff_cli.engine.folds import FOLD, RUN, Place, check_folds, places
+from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, require_run
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary
 from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by, first_few
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
@@ -24,9 +26,7 @@ from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import SegmenterChoice, oriented, versions
 from aligndiff_cli.stages.names import matched, read_names
-from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
 from aligndiff_cli.stages.samples import read_samples
 
 FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support_sets.TEXT)}

@@ -14,10 +14,12 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import Orientation
-from aligndiff_cli.disk.manifest import Record
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.disk.voc import open_voc
+from aligndiff_cli.engine.folds import FOLD, RUN, Place, check_folds, places
+from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
@@ -29,12 +31,10 @@ from aligndiff_cli.models.semantic.load import POCKET_NOVEL
 from aligndiff_cli.models.semantic.methods import METHODS
 from aligndiff_cli.models.semantic.novel import NovelSettings, learn, predict
 from aligndiff_cli.models.semantic.task import LAYOUTS, Task
-from aligndiff_cli.stages import gfss_data as data
 from aligndiff_cli.stages.common import oriented, versions
-from aligndiff_cli.stages.gfss_base import BaseChoice, BaseModel
-from aligndiff_cli.stages.places import FOLD, RUN, Place, check_folds, places
+from aligndiff_cli.stages.gfss import data
+from aligndiff_cli.stages.gfss.base_model import BaseChoice, BaseModel
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import Sample as Synthetic
 
 CONDITIONING = ("full", "text")

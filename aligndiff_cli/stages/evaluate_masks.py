@@ -9,15 +9,15 @@ from pathlib import Path
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.manifest import Record
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.masks import MatchedMasks, match_masks, score_masks
 from aligndiff_cli.evaluation.metrics import Counts, total
 from aligndiff_cli.evaluation.tables import masks_document, masks_markdown
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
 
 
 @dataclass(frozen=True)

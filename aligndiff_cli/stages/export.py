@@ -12,15 +12,15 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import joint_digest
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.manifest import Record
 from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.report.sheets import scene_sheet
 from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.formats import make_format, opening
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import Sample, read_samples
 
 SHOWN = 12

@@ -12,7 +12,7 @@ import numpy as np
 from aligndiff_cli.disk import coco, imagefolder, voc
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import read_image
-from aligndiff_cli.disk.manifest import Record
+from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.errors import UsageError
 
 FORMATS = ("voc", "coco", "hf")

@@ -8,11 +8,12 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from aligndiff_cli.disk import bank, layout
-from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
-from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
+from aligndiff_cli.engine.lock import tell_if_in_use
+from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, require_run
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
 from aligndiff_cli.method.prompts import Prompt, class_words
@@ -22,7 +23,6 @@ from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
 from aligndiff_cli.stages.common import chunks, model_folder, parse_dtype, tiling, versions
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 
 SHOWN = 8

@@ -13,9 +13,10 @@ import numpy as np
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import Orientation, write_png
-from aligndiff_cli.disk.manifest import Record, read_records
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
+from aligndiff_cli.engine.manifest import Record, read_records
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
 from aligndiff_cli.errors import FolderError, GroupError, InputError, UsageError, first_few
 from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
@@ -36,7 +37,6 @@ from aligndiff_cli.stages.common import (
     tiling,
     versions,
 )
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary, options_dict
 
 log = logging.getLogger(__name__)
 

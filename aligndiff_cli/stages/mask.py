@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import Orientation, read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
-from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, require_run
+from aligndiff_cli.engine.lock import tell_if_in_use
+from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, require_run
+from aligndiff_cli.engine.runner import Item, Made, Plan, Summary
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from aligndiff_cli.method.attention import CUTS, coarse_threshold
 from aligndiff_cli.method.consensus import Keep, Refined
@@ -24,8 +25,8 @@ from aligndiff_cli.models.noise_learner import NoiseSettings
 from aligndiff_cli.models.segmenters import SEGMENTERS
 from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET, SegmenterChoice, versions
-from aligndiff_cli.stages.grounding import GroundingRefiner
-from aligndiff_cli.stages.refiners import (
+from aligndiff_cli.stages.masking.grounding import GroundingRefiner
+from aligndiff_cli.stages.masking.mask_methods import (
     SET_OF_IMAGES,
     AttentionRefiner,
     ClassImages,
@@ -34,8 +35,7 @@ from aligndiff_cli.stages.refiners import (
     Refiner,
     refuse,
 )
-from aligndiff_cli.stages.runner import Item, Made, Plan, Summary
-from aligndiff_cli.stages.sharpening import Sharpener
+from aligndiff_cli.stages.masking.sharpening import Sharpener
 
 KEEP: tuple[Keep, ...] = ("coarse", "prediction")
 BASELINES = ("attention", "grounding", "noise-learning")

@@ -16,13 +16,13 @@ from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, write_fold
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.claim import Claim
-from aligndiff_cli.disk.failures import read_failures, write_failures
-from aligndiff_cli.disk.run_file import RunFile, read_run, relative_to_folder, write_run
+from aligndiff_cli.engine.failures import read_failures, write_failures
+from aligndiff_cli.engine.lock import Claim
+from aligndiff_cli.engine.run_file import RunFile, read_run, relative_to_folder, write_run
+from aligndiff_cli.engine.runner import check_same_run, options_dict
+from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError, explained_by
 from aligndiff_cli.stages.common import versions
-from aligndiff_cli.stages.runner import check_same_run, options_dict
-from aligndiff_cli.stages.team import Progress
 
 CACHE = Path("~/.cache/aligndiff/icons")
 LABEL_MAPS = "label_maps"

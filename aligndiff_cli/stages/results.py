@@ -9,7 +9,7 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.manifest import Record, contained
+from aligndiff_cli.engine.manifest import Record, contained
 from aligndiff_cli.evaluation.tables import to_text
 from aligndiff_cli.report.page import Picture, Section, Table, report_page
 

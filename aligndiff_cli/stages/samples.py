@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.claim import tell_if_in_use
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import ImageArray, MaskArray, read_image, read_mask
-from aligndiff_cli.disk.manifest import Record, contained, read_records, torn_records
-from aligndiff_cli.disk.run_file import input_folder, require_run
+from aligndiff_cli.engine.lock import tell_if_in_use
+from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
+from aligndiff_cli.engine.run_file import input_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.evaluation.support_sets import INVERTED, TEXT
 

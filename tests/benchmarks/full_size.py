@@ -26,7 +26,7 @@ from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOpt
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
+from aligndiff_cli.models.diffusion.sd import StableDiffusion, StableDiffusionXL
 from tests.conftest import tiny_tokenizer
 from tests.models.diffusion.families import tiny_pieces
 

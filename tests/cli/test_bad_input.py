@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from tests import nasty
 from tests.cli.conftest import Run
 from tests.cli.test_chain import commands

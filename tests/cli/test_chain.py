@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from aligndiff_cli.disk import voc
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World, draw_bank
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import read_image, read_mask, write_png
-from aligndiff_cli.disk.manifest import ManifestWriter, Record
-from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.engine.manifest import ManifestWriter, Record
+from aligndiff_cli.engine.run_file import RunFile, write_run
 from tests.cli.conftest import Run
 from tests.cli.test_chain import tree_bytes
 from tests.cli.world import NOVEL, World, shape

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from aligndiff_cli.disk.images import read_mask
-from aligndiff_cli.disk.manifest import Record, read_records
+from aligndiff_cli.engine.manifest import Record, read_records
 from aligndiff_cli.report import sheets
 from tests.cli.conftest import Run
 from tests.cli.test_chain import tree_bytes

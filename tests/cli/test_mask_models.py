@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from aligndiff_cli.disk.images import read_mask
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from aligndiff_cli.report import sheets
 from tests.cli.conftest import Run
 from tests.cli.world import COUNT, NOVEL, World

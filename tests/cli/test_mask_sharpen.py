@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from aligndiff_cli.disk.images import read_mask
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from aligndiff_cli.models.sam import Sam
 from aligndiff_cli.report import sheets
 from tests.cli.conftest import Run

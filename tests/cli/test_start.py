@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.engine.run_file import RunFile, write_run
 
 PROGRAM = [sys.executable, "-m", "aligndiff_cli"]
 

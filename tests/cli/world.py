@@ -11,8 +11,8 @@ import numpy as np
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_soft, write_jpeg, write_png
-from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
-from aligndiff_cli.disk.run_file import RunFile, relative_to_folder, write_run
+from aligndiff_cli.engine.manifest import ManifestWriter, Record, read_records
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, write_run
 
 CLASSES = ("dog", "chess_queen", "bus")
 NOVEL = ("chess_queen", "dog")

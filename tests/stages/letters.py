@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.disk.manifest import Record
-from aligndiff_cli.disk.run_file import RunFile
+from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.run_file import RunFile
+from aligndiff_cli.engine.runner import Item, Made, Outcome, Plan, Summary, run_stage
 from aligndiff_cli.errors import InputError
-from aligndiff_cli.stages.runner import Item, Made, Outcome, Plan, Summary, run_stage
 
 
 class Killed(BaseException):

@@ -10,9 +10,9 @@ import yaml
 from typer.testing import CliRunner
 
 from aligndiff_cli.cli.main import app
-from aligndiff_cli.disk.claim import Claim
+from aligndiff_cli.engine.lock import Claim
+from aligndiff_cli.engine.status import look
 from aligndiff_cli.stages import prepare
-from aligndiff_cli.stages.status import look
 from tests.datasets.lookalikes import build_coco, build_fss, build_voc
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 import torch._dynamo
 
-from aligndiff_cli.models.diffusion.capture import cross_attention_levels
-from aligndiff_cli.models.diffusion.joint_capture import joint_layers
+from aligndiff_cli.models.diffusion.attention_dit import joint_layers
+from aligndiff_cli.models.diffusion.attention_unet import cross_attention_levels
 
 _TRACES = 64
 

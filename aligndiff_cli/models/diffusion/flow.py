@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndiff_cli.models.diffusion.capture import AttentionSums
-from aligndiff_cli.models.diffusion.joint_capture import capture_joint
+from aligndiff_cli.models.diffusion.attention_dit import capture_joint
+from aligndiff_cli.models.diffusion.attention_unet import AttentionSums
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.text import Conditioning
 

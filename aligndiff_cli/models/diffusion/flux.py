@@ -20,8 +20,8 @@ from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section
 from aligndiff_cli.models.diffusion.flow import FlowModel
 from aligndiff_cli.models.diffusion.model import GuidanceKind
-from aligndiff_cli.models.diffusion.stable import clip
-from aligndiff_cli.models.diffusion.stable3 import encode_t5
+from aligndiff_cli.models.diffusion.sd import clip
+from aligndiff_cli.models.diffusion.sd3 import encode_t5
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
 _DEV_TOKENS, _SCHNELL_TOKENS = 512, 256

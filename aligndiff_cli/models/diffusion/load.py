@@ -22,8 +22,8 @@ from aligndiff_cli.models.diffusion.defaults import DEFAULTS_FILE, read_defaults
 from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.model_files import check_weights, refuse_file
-from aligndiff_cli.models.diffusion.stable import StableDiffusion, StableDiffusionXL
-from aligndiff_cli.models.diffusion.stable3 import StableDiffusion3
+from aligndiff_cli.models.diffusion.sd import StableDiffusion, StableDiffusionXL
+from aligndiff_cli.models.diffusion.sd3 import StableDiffusion3
 from aligndiff_cli.models.hub import fetch, is_cached, part_files
 
 _FAMILIES: dict[str, type[DiffusionModel]] = {

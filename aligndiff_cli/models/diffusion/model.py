@@ -20,10 +20,10 @@ from torch import Tensor
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
-from aligndiff_cli.models.diffusion.capture import AttentionSums
+from aligndiff_cli.models.diffusion.attention_unet import AttentionSums
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import TextEncoder
-from aligndiff_cli.models.diffusion.placement import Placement
+from aligndiff_cli.models.diffusion.offload import Placement
 from aligndiff_cli.models.diffusion.text import Conditioning, word_ids
 
 GuidanceKind = Literal["unconditional", "input", "none"]

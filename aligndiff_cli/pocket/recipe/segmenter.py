@@ -33,7 +33,7 @@ from aligndiff_cli.models.segmenters.checkpoint import save_hsnet
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter, masked_features
 from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 from aligndiff_cli.models.segmenters.ssp import SspSegmenter
-from aligndiff_cli.models.segmenters.training import Batch, Episode, mean_iou, train_hsnet
+from aligndiff_cli.pocket.recipe.episodes import Batch, Episode, mean_iou, train_hsnet
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 CLASSIFIER_SIZE = 96

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from tests.cli.odd import Leaves
 from tests.cli.world import COUNT, NOVEL, World, draw_bank, draw_masks, draw_synth
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aligndiff_cli.disk import voc
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, all_of, check, nothing, records, table
 from tests.cli.world import World, draw_masks, draw_synth

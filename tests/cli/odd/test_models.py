@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from aligndiff_cli.disk.bank import Embedding, write_embedding
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.manifest import ManifestWriter, Record, read_records
-from aligndiff_cli.disk.run_file import RunFile, write_run
+from aligndiff_cli.engine.manifest import ManifestWriter, Record, read_records
+from aligndiff_cli.engine.run_file import RunFile, write_run
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, check, nothing, records, table
 from tests.cli.odd.test_inputs import INVERT
@@ -48,7 +48,7 @@ def draw_bank(world: World) -> None:
 
 def digest(folder: Path) -> str:
     from aligndiff_cli.models.diffusion.load import fingerprint
-    from aligndiff_cli.models.diffusion.stable import StableDiffusion
+    from aligndiff_cli.models.diffusion.sd import StableDiffusion
 
     return fingerprint(folder, StableDiffusion.parts)
 

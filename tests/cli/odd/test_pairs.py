@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from aligndiff_cli.disk import voc
-from aligndiff_cli.disk.manifest import read_records
+from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, Leaves, check, nothing, records, table
 from tests.cli.odd.arrange import (

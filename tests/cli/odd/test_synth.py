@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aligndiff_cli.disk.claim import Claim
 from aligndiff_cli.disk.images import read_mask
-from aligndiff_cli.disk.manifest import ManifestWriter, read_records
+from aligndiff_cli.engine.lock import Claim
+from aligndiff_cli.engine.manifest import ManifestWriter, read_records
 from tests.cli.conftest import Run
 from tests.cli.odd import Case, Leaves, all_of, check, nothing, records, same, table
 from tests.cli.world import COUNT, NOVEL, World, draw_masks, draw_synth

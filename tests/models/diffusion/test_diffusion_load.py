@@ -16,7 +16,7 @@ from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.diffusion import ModelDefaults, load_diffusion
 from aligndiff_cli.models.diffusion.defaults import read_defaults
 from aligndiff_cli.models.diffusion.load import fingerprint as digest_of
-from aligndiff_cli.models.diffusion.stable import StableDiffusion
+from aligndiff_cli.models.diffusion.sd import StableDiffusion
 
 
 def fingerprint(folder: Path) -> str:

@@ -11,7 +11,7 @@ import torch
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import DiffusionModel, SampleOptions, load_diffusion, sample
-from aligndiff_cli.models.diffusion.capture import cross_attention_levels, halved
+from aligndiff_cli.models.diffusion.attention_unet import cross_attention_levels, halved
 from aligndiff_cli.models.diffusion.sampling import check_sampling
 from aligndiff_cli.models.diffusion.schedulers import SHORT_NAMES, build_scheduler
 

@@ -14,9 +14,9 @@ import torch
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import SampleOptions, load_diffusion, sample
+from aligndiff_cli.models.diffusion.attention_dit import joint_layers
 from aligndiff_cli.models.diffusion.encoders import lay_out_pieces
 from aligndiff_cli.models.diffusion.flux import pack, patch_places, unpack
-from aligndiff_cli.models.diffusion.joint_capture import joint_layers
 from tests.models.diffusion.families import tiny_pieces
 
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
