@@ -18,7 +18,7 @@ from aligndiff_cli.models.segmenters.hsnet import (
     masked_features,
 )
 from aligndiff_cli.pocket.recipe.episodes import Batch, Episode, mean_iou, train_hsnet
-from tests.models.test_segmenters import picture, tiny_backbone, tiny_hsnet
+from tests.models.segmenters.test_segmenters import picture, tiny_backbone, tiny_hsnet
 
 
 def literal_center_pivot(conv: CenterPivotConv4d, x: Tensor) -> Tensor:

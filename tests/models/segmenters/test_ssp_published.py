@@ -17,7 +17,7 @@ from aligndiff_cli.models.segmenters.ssp import SspSettings, match
 from aligndiff_cli.models.segmenters.ssp_published import PublishedSspSegmenter
 from aligndiff_cli.stages.common import SegmenterChoice
 from tests.models.segmenters.checkpoints import State, ssp_features, ssp_state, torchvision_state
-from tests.models.test_segmenters import picture
+from tests.models.segmenters.test_segmenters import picture
 
 
 def load(path: Path, size: int | None = None) -> PublishedSspSegmenter:
