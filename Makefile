@@ -57,7 +57,7 @@ demo/compose: demo/mask
 	  --out $(DEMO)/scenes --count 40 --seed $(SEED)
 
 demo/evaluate: demo/compose
-	$(ALIGNDIFF) evaluate --protocol fss --support $(SAMPLE)/support --query $(SAMPLE)/query \
+	$(ALIGNDIFF) evaluate fss --support $(SAMPLE)/support --query $(SAMPLE)/query \
 	  --masks $(DEMO)/masks --ood $(SAMPLE)/ood.txt --out $(DEMO)/results --seed $(SEED)
 
 # The splits of the data sets. Every command keeps what is done: a target can be stopped and made again. Settings: SHOTS,
@@ -112,14 +112,14 @@ $(GFSS:%=%/compose): %/compose: %/mask
 	  --out $(RUN)/scenes --seed $(SEED) $(COMPOSE_FLAGS)
 
 $(FSS:%=%/evaluate): %/evaluate: %/mask
-	$(ALIGNDIFF) evaluate --protocol fss --support $(RUN)/data/support --query $(RUN)/data/query \
+	$(ALIGNDIFF) evaluate fss --support $(RUN)/data/support --query $(RUN)/data/query \
 	  --masks $(RUN)/masks --ood $(RUN)/data/ood.txt \
 	  --out $(RUN)/results --seed $(SEED) $(call backbone,microsoft/resnet-50) $(EVALUATE_FLAGS)
 
 # COCO-20i as in GAPS: five classes a step
-COCO = --classes-per-step 5 --distillation 0.5 --base-rate 0.007 --iterations $(if $(filter 1,$(SHOT)),100,400)
+COCO = --classes-per-step 5 --distillation 0.5 --base-lr 0.007 --iterations $(if $(filter 1,$(SHOT)),100,400)
 define gfss
-	$(ALIGNDIFF) evaluate --protocol gfss --fold $(1) --base '$(call run_of,$(2))/data/base' \
+	$(ALIGNDIFF) evaluate gfss --fold $(1) --base '$(call run_of,$(2))/data/base' \
 	  --support '$(call run_of,$(2))/data/support' --query '$(call run_of,$(2))/data/query' \
 	  $(if $(filter scenes,$(LAYOUT)),--layout scenes --scenes,--masks) \
 	  '$(call run_of,$(2))/$(if $(filter scenes,$(LAYOUT)),scenes,masks)' --base-model '$(OUT)/$(2)/base-model-$(SEED)' \

@@ -9,7 +9,7 @@ import typer
 
 from aligndiff_cli import __version__
 from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
-from aligndiff_cli.cli.checks import CheckedCommand
+from aligndiff_cli.cli.command import add_command, add_stage
 from aligndiff_cli.cli.interrupts import leave_at_once, work_is_done
 from aligndiff_cli.cli.streams import drop_output, open_streams
 
@@ -32,8 +32,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prepare, invert, generate, mask, compose, evaluate, export, status):
-    app.command(name=command.NAME, cls=CheckedCommand)(command.command)
+add_command(app, "prepare", prepare.OPTIONS, prepare.__doc__ or "", prepare.work)
+for name, stage in (("invert", invert), ("generate", generate), ("mask", mask), ("compose", compose)):
+    add_stage(app, name, stage.OPTIONS, stage.__doc__ or "")
+protocols = typer.Typer(help=evaluate.ABOUT, rich_markup_mode="rich", no_args_is_help=True)
+app.add_typer(protocols, name="evaluate")
+for name, (options, about) in evaluate.COMMANDS.items():
+    add_stage(protocols, name, options, about)
+add_stage(app, "export", export.OPTIONS, export.__doc__ or "")
+app.command(name="status")(status.command)
 
 
 def _version(value: bool) -> None:

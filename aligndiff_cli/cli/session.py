@@ -21,7 +21,8 @@ from aligndiff_cli.errors import AligndiffError, FolderError, ModelError, first_
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from aligndiff_cli.engine.runner import Outcome, Stage, Summary
+    from aligndiff_cli.engine.runner import Outcome
+    from aligndiff_cli.engine.stage import Stage, Summary
 
 PATIENCE = 5.0
 """Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""

@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aligndiff_cli.cli.flags import FOLDERS
 from aligndiff_cli.cli.session import errors_reported, output
-
-NAME = "status"
+from aligndiff_cli.stages.options.shared import FOLDERS
 
 
 def command(

@@ -30,9 +30,9 @@ class Place:
         """What its items are called by."""
         return f"fold-{self.fold}-run-{self.run}" if self.fold else f"run-{self.run}"
 
-    def path(self, template: str) -> Path:
+    def path(self, template: Path) -> Path:
         """A path with its fold and run filled in."""
-        return Path(template.replace(FOLD, self.fold).replace(RUN, str(self.run)))
+        return Path(str(template).replace(FOLD, self.fold).replace(RUN, str(self.run)))
 
 
 def places(folds: Sequence[str], runs: int) -> list[Place]:

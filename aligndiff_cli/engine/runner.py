@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,11 @@ from aligndiff_cli.engine.sharing import (
     unpack,
     worker_manifest,
 )
-from aligndiff_cli.engine.stage import Item, Made, Plan, Prepares, Stage, Summary
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary, plain
 from aligndiff_cli.engine.workers import Progress, Team
 from aligndiff_cli.errors import AligndiffError, FolderError, GroupError, InputError, UsageError
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Item", "Made", "Outcome", "Plan", "Stage", "Summary", "check_same_run", "options_dict", "run_stage"]
 
 
 @dataclass(frozen=True)
@@ -139,14 +137,11 @@ def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
 
 def prepare(stage: Stage, groups: Sequence[Sequence[Item]], team: Team, shown: Progress) -> None:
     """Announce the work, and do what comes before the groups, in the leader first or in all together."""
-    before = stage.preparation(groups) if isinstance(stage, Prepares) else 0
-    shown.start(before + sum(stage.units(group) for group in groups), stage.unit)
-    if isinstance(stage, Prepares):
-        prepares = stage
-        if stage.together:
-            stage.prepare(groups, shown.advance)
-        else:
-            team.in_turn(lambda: prepares.prepare(groups, shown.advance))
+    shown.start(stage.preparation(groups) + sum(stage.units(group) for group in groups), stage.unit)
+    if stage.together:
+        stage.prepare(groups, shown.advance)
+    else:
+        team.in_turn(lambda: stage.prepare(groups, shown.advance))
 
 
 def _run_group(
@@ -270,17 +265,3 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
 def changed_inputs(item: Item, record: Record) -> set[str]:
     """Names of the inputs that are not those of the record."""
     return {name for name, _ in set(record.inputs.items()) ^ set(item.inputs.items())}
-
-
-def options_dict(options: Any, *, without: Sequence[str]) -> dict[str, Any]:
-    """An Options dataclass as plain data, less the fields that do not decide the bytes of an item.
-
-    These are the folders (their contents are compared by digest), the device, the seed (recorded apart), and those that
-    only add items.
-    """
-    return plain({key: value for key, value in asdict(options).items() if key not in without})
-
-
-def plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Data as it is when written and read back: tuples become lists, paths text."""
-    return json.loads(json.dumps(dict(data), default=str))

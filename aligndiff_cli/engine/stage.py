@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 from aligndiff_cli.engine.manifest import Record
-from aligndiff_cli.engine.run_file import RunFile
+from aligndiff_cli.engine.options import Options
+from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
+from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.errors import InputError
 
 
@@ -69,36 +73,84 @@ class Summary:
     next_command: str = ""
 
 
-class Stage(Protocol):
-    """What the runner needs of a stage; ``notes`` are lines the user should read before it starts.
-
-    ``run`` computes a whole group, but writes and yields only the items whose ids are ``wanted``: the others are done,
-    and their files are not touched.
-    """
-
-    out: Path
-    unit: str
-    notes: Sequence[str]
-
-    def describe(self) -> RunFile: ...
-    def plan(self) -> Plan: ...
-    def units(self, group: Sequence[Item]) -> int: ...
-    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]: ...
-    def finish(self, records: Mapping[str, Record]) -> Summary: ...
+Asked = TypeVar("Asked", bound=Options)
 
 
-@runtime_checkable
-class Prepares(Protocol):
-    """A stage that has something to train, once, before its groups.
+class Stage(ABC, Generic[Asked]):
+    """What a stage makes, and how; the runner (``engine/runner.py``) does the rest.
 
-    Both methods are given the groups still to be made. ``preparation`` says how many units it takes, and ``prepare``
-    advances by as many, even where another process turns out to have done it meanwhile.
+    Args:
+        options: what was asked for.
 
     Attributes:
-        together: all of a launcher's workers prepare at once; else the first does, and the others find it done.
+        out: folder written.
+        unit: what progress is counted in.
+        notes: lines the user should read before it starts.
+        together: whether all of a launcher's workers `prepare` at once; else the first does, and the others find it
+            done.
     """
 
-    together: bool
+    unit: str
+    notes: Sequence[str] = ()
+    together = False
 
-    def preparation(self, groups: Sequence[Sequence[Item]]) -> int: ...
-    def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None: ...
+    def __init__(self, options: Asked) -> None:
+        self.options = options
+        self.out: Path = options.out  # type: ignore[attr-defined]  # every stage writes a folder
+
+    def describe(self) -> RunFile:
+        """How this run makes its items, for ``run.yaml``."""
+        o = self.options
+        inputs = {name: relative_to_folder(path, self.out) for name, path in o.folders().items()}
+        options = plain({**self.resolved().recorded(), **self.facts()})
+        return RunFile(o.command, options, getattr(o, "seed", 0), inputs, self.models(), versions())
+
+    def resolved(self) -> Asked:
+        """The options with what was left to a model or a method filled in, as far as it decides bytes."""
+        return self.options
+
+    def facts(self) -> Mapping[str, Any]:
+        """What else decides bytes, besides options, inputs and models."""
+        return {}
+
+    def models(self) -> Mapping[str, Mapping[str, str]]:
+        """Name -> ``{"source": ..., "fingerprint": ...}`` of every network used."""
+        return {}
+
+    @abstractmethod
+    def plan(self) -> Plan:
+        """All there is to do."""
+
+    def units(self, group: Sequence[Item]) -> int:
+        """Units of work in a group; one for each item unless a stage says otherwise."""
+        return len(group)
+
+    def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
+        """Units of what comes once before the groups still to be made, such as a training."""
+        return 0
+
+    def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None:
+        """Do that, and advance by as many units, even where another process turns out to have done it meanwhile."""
+
+    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
+        """Compute a whole group, but write and yield only the items whose ids are ``wanted``: the others are done.
+
+        This one makes one item after another; a stage that computes them together has its own.
+        """
+        for item in group:
+            if item.id in wanted:
+                yield self.make(item)
+            advance(self.units([item]), item.id)
+
+    def make(self, item: Item) -> Made:
+        """Make one item and write its files."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def finish(self, records: Mapping[str, Record]) -> Summary:
+        """Make what is of the whole folder, and the table."""
+
+
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Data as it is when written and read back: tuples become lists, paths text."""
+    return json.loads(json.dumps(dict(data), default=str))

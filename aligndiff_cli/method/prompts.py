@@ -19,6 +19,7 @@ Insertion = Literal["input", "encoded"]
 Role = Literal["text", "v", "class"]
 
 ADJECTIVE_TEMPLATE = "a photo of a {v*} {class}"
+PLAIN_TEMPLATE = "a photo of a {class}"
 NOUN_TEMPLATE = "a photo of a {v*}"
 
 _PLACE = re.compile(r"(\{v\*\}|\{class\})")

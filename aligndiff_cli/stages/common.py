@@ -1,10 +1,8 @@
-"""What several stages need: versions, the model in use, drawing files of one kind of name."""
+"""What several stages need: the model in use, the few-shot segmenter, batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -12,25 +10,14 @@ from typing import TypeVar
 import torch
 
 import aligndiff_cli
-from aligndiff_cli import __version__
-from aligndiff_cli.disk.images import Orientation
-from aligndiff_cli.errors import UsageError
-from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.disk.bank import Embedding
+from aligndiff_cli.method.prompts import Insertion, Prompt, class_words
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
+from aligndiff_cli.stages.options.evaluate import FssOptions
+from aligndiff_cli.stages.options.mask import MaskOptions
+from aligndiff_cli.stages.options.shared import DType, SegmenterOptions
 
 T = TypeVar("T")
-NEEDED = ("torch", "diffusers", "transformers", "pillow", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package and of what its figures depend on."""
-    found = {"aligndiff": __version__}
-    for name in NEEDED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
@@ -50,7 +37,7 @@ POCKET_NOTE = (
 SEGMENTER_NOTE = (
     "Using the bundled segmenter, which knows emoji. For photographs pass --backbone, e.g. microsoft/resnet-50."
 )
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES: dict[DType, torch.dtype] = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def model_folder(name: str) -> str | Path:
@@ -58,56 +45,38 @@ def model_folder(name: str) -> str | Path:
     return POCKET_FOLDER if name == POCKET else name
 
 
-def parse_dtype(name: str | None) -> torch.dtype | None:
-    """A precision by name, None for what suits the device.
+def parse_dtype(name: DType | None) -> torch.dtype | None:
+    """A precision by name, None for what suits the device."""
+    return None if name is None else DTYPES[name]
+
+
+def dtype_name(dtype: torch.dtype) -> DType:
+    """The name of a precision."""
+    return next(name for name, known in DTYPES.items() if known == dtype)
+
+
+def embedding_prompt(embedding: Embedding, cls: str) -> Prompt:
+    """The prompt in which an embedding was learnt, of a class by the name of its folder.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: the embedding's template is malformed.
     """
-    if name is None:
-        return None
-    if name not in DTYPES:
-        raise UsageError(f"--dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
-    return DTYPES[name]
+    insertion: Insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
+    return Prompt(embedding.header["template"], class_words(cls), embedding.vectors, insertion)
 
 
-def tiling(model: DiffusionModel, size: tuple[int, int]) -> dict[str, bool | None]:
-    """What a run file tells about tiles at this (height, width), which change pixels a little; None for none."""
-    return {"vae_tiling": model.tiles(*size) or None}
+def segmenter_notes(o: SegmenterOptions) -> tuple[str, ...]:
+    """What a user of the bundled segmenter should know."""
+    return () if o.backbone or o.segmenter_weights else (SEGMENTER_NOTE,)
 
 
-def oriented(orientation: Orientation) -> dict[str, str]:
-    """What a run file tells about how masks lie on turned photographs, if that was said."""
-    return {} if orientation == "auto" else {"mask_orientation": orientation}
-
-
-@dataclass(frozen=True)
-class SegmenterChoice:
-    """Which few-shot segmenter to use; None leaves a part to the bundled one.
-
-    Attributes:
-        size: side in pixels of the square it looks at; 0 for each picture's own size.
-        refine: whether SSP makes its second pass.
-    """
-
-    name: str | None
-    weights: Path | None
-    backbone: str | None
-    size: int | None
-    refine: bool = True
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user of the bundled segmenter should know."""
-        return () if self.backbone or self.weights else (SEGMENTER_NOTE,)
-
-    def load(self, device: str) -> Segmenter:
-        """Load it."""
-        return load_segmenter(
-            self.name,
-            weights=self.weights,
-            backbone=self.backbone,
-            size=self.size,
-            refine=self.refine,
-            device=device,
-        )
+def load_chosen(o: FssOptions | MaskOptions) -> Segmenter:
+    """The few-shot segmenter that was asked for; None leaves a part to the bundled one."""
+    return load_segmenter(
+        o.segmenter,
+        weights=o.segmenter_weights,
+        backbone=o.backbone,
+        size=o.segmenter_size,
+        refine=o.ssp_refine,
+        device=o.device,
+    )

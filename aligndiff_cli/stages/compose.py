@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,20 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import Orientation, write_png
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
 from aligndiff_cli.engine.manifest import Record
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
-from aligndiff_cli.errors import FolderError, InputError, UsageError, first_few
-from aligndiff_cli.method.composition import SCALES_OF, Cutout, Placement, cut_out, paste, sample_layout
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.errors import FolderError, InputError, first_few
+from aligndiff_cli.method.composition import Cutout, Placement, cut_out, paste, sample_layout
 from aligndiff_cli.method.memory import class_balanced_subset
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.report.sheets import scene_sheet
-from aligndiff_cli.stages.common import oriented, versions
 from aligndiff_cli.stages.formats import make_format, opening
 from aligndiff_cli.stages.names import nearest, numbered
+from aligndiff_cli.stages.options.compose import ComposeOptions
 from aligndiff_cli.stages.samples import TEXT, read_samples
 
 log = logging.getLogger(__name__)
@@ -38,33 +36,8 @@ ABOUT = (
     "labelled scenes with `aligndiff compose` (AlignDiff). The label maps follow from the masks of the objects and the "
     "labels of the scenes."
 )
-FOLDERS = ("foregrounds", "base", "out", "support", "support_masks")
-"""Options that are folders: what is in them is told by digests."""
 SHOWN = 12
 """Scenes on the contact sheet."""
-
-
-@dataclass(frozen=True)
-class ComposeOptions:
-    """What `aligndiff compose` was asked for."""
-
-    foregrounds: Path
-    base: Path
-    out: Path
-    support: Path | None
-    support_masks: Path | None
-    mask_orientation: Orientation
-    format: str
-    unlabelled: bool
-    count: int
-    memory: int
-    max_objects: int
-    scale_low: float
-    scale_high: float
-    scale_of: str
-    inverted_share: float
-    min_area: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -89,40 +62,16 @@ class Pool:
         return self.guided[index] if index < len(self.guided) else self.plain[index - len(self.guided)]
 
 
-class ComposeStage:
+class ComposeStage(Stage[ComposeOptions]):
     """masks/ + base/ -> scenes/."""
 
     unit = "scenes"
-    notes: Sequence[str] = ()
 
     def __init__(self, options: ComposeOptions) -> None:
-        if not 0 < options.scale_low <= options.scale_high:
-            raise UsageError(
-                f"expected 0 < --scale-low <= --scale-high, got {options.scale_low} and {options.scale_high}"
-            )
-        if options.scale_of not in SCALES_OF:
-            raise UsageError(f"--scale-of: expected one of {', '.join(SCALES_OF)}, got {options.scale_of!r}")
-        self.options = options
-        self.out = options.out
+        super().__init__(options)
         self._format = make_format(options.format, options.out, options.min_area)
         self._base = open_base(options.base, unlabelled=options.unlabelled, orientation=options.mask_orientation)
         self._problems: list[InputError] = list(self._base.problems)
-
-    def describe(self) -> RunFile:
-        """How this run will make its scenes."""
-        o = self.options
-        folders = {"foregrounds": o.foregrounds, "base": o.base, "support": o.support, "support masks": o.support_masks}
-        return RunFile(
-            "compose",
-            # recorded where it is meant only, so that folders made before there was such a flag can be added to
-            options_dict(o, without=(*FOLDERS, "count", "seed", "unlabelled", "mask_orientation"))
-            | ({"unlabelled": True} if o.unlabelled else {})
-            | oriented(o.mask_orientation),
-            o.seed,
-            {name: relative_to_folder(path, o.out) for name, path in folders.items() if path is not None},
-            {},
-            versions(),
-        )
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -258,24 +207,16 @@ class ComposeStage:
         pool, foreground = self._found[foreground_id]
         return cut_out(*foreground.load(), pool.class_id, foreground_id)
 
-    def units(self, group: Sequence[Item]) -> int:
-        """Scenes."""
-        return len(group)
-
-    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
+    def make(self, item: Item) -> Made:
         """Compose and write one scene."""
-        for item in group:
-            image, labels = self._base.load(item.parameters["base"])
-            objects = [
-                (self._cutout(o["sample"]), Placement(0, 0, o["scale"], *o["place"]))
-                for o in item.parameters["objects"]
-            ]
-            scene = paste(image, labels, objects, self.options.scale_of)  # type: ignore[arg-type]  # checked above
-            classes = [cutout.class_id for cutout, _ in objects]
-            instances = list(zip(classes, scene.visible, strict=True))
-            files, measured = self._format.write(item.id, scene.image, scene.labels, instances)
-            yield Made(item, files, {**measured, "hidden": len(scene.hidden), "objects": len(objects)})
-            advance(1, item.id)
+        image, labels = self._base.load(item.parameters["base"])
+        objects = [
+            (self._cutout(o["sample"]), Placement(0, 0, o["scale"], *o["place"])) for o in item.parameters["objects"]
+        ]
+        scene = paste(image, labels, objects, self.options.scale_of)
+        instances = list(zip([cutout.class_id for cutout, _ in objects], scene.visible, strict=True))
+        files, measured = self._format.write(item.id, scene.image, scene.labels, instances)
+        return Made(item, files, {**measured, "hidden": len(scene.hidden), "objects": len(objects)})
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Write the lists that make the folder a data set, and a contact sheet."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import Orientation, write_png
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.support import Pair, SupportScan, scan_support
-from aligndiff_cli.engine.folds import FOLD, RUN, Place, check_folds, places
+from aligndiff_cli.engine.folds import Place, places
 from aligndiff_cli.engine.manifest import Record
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary
-from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by, first_few
+from aligndiff_cli.engine.run_file import require_run
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.errors import FolderError, InputError, explained_by, first_few
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
@@ -24,38 +24,14 @@ from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.report.charts import bar_chart
-from aligndiff_cli.stages.common import SegmenterChoice, oriented, versions
+from aligndiff_cli.stages.common import load_chosen, segmenter_notes
 from aligndiff_cli.stages.names import matched, read_names
+from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.samples import read_samples
 
 FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support_sets.TEXT)}
 """Kinds of samples that D.4's test is put to, by the name of the choice; the paper's is "text"."""
-
-
-@dataclass(frozen=True)
-class FssOptions:
-    """What `aligndiff evaluate --protocol fss` was asked for; paths may hold {fold} and {run}."""
-
-    support: str
-    support_masks: str | None
-    mask_orientation: Orientation
-    query: str
-    masks: str | None
-    out: Path
-    folds: tuple[str, ...]
-    runs: int
-    synthetic: int
-    beta: float
-    filter: str
-    queries: int | None
-    episodes: int | None
-    shots: int | None
-    compare_size: int | None
-    ood: str | None
-    segmenter: SegmenterChoice
-    device: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -80,16 +56,14 @@ class Folders:
     episodes: Mapping[str, int]
 
 
-class FssStage:
+class FssStage(Stage[FssOptions]):
     """support/ + query/ + masks/ -> results/, for every run of every fold."""
 
     unit = "queries"
 
     def __init__(self, options: FssOptions) -> None:
-        check_choices(options)
-        self.options = options
-        self.out = options.out
-        self.notes = options.segmenter.notes
+        super().__init__(options)
+        self.notes = segmenter_notes(options)
         self._places = places(options.folds, options.runs)
         self._folders: dict[Place, Folders] = {}
         self._items: dict[str, tuple[Place, str]] = {}
@@ -97,7 +71,7 @@ class FssStage:
     @cached_property
     def segmenter(self) -> Segmenter:
         """The few-shot segmenter, loaded when first needed."""
-        return self.options.segmenter.load(self.options.device)
+        return load_chosen(self.options)
 
     @property
     def rows(self) -> list[Row]:
@@ -108,21 +82,13 @@ class FssStage:
         rows = table_rows(self.options.synthetic, real, FILTERED[self.options.filter])
         return rows if self.options.masks is not None else rows[:1]
 
-    def describe(self) -> RunFile:
-        """How this run evaluates."""
-        o = self.options
-        paths = {"support": o.support, "support masks": o.support_masks, "query": o.query, "masks": o.masks}
-        options = {"protocol": "fss", "synthetic": o.synthetic, "beta": o.beta, "filter": o.filter}
-        return RunFile(
-            "evaluate",
-            options
-            | oriented(o.mask_orientation)
-            | {"queries": o.queries, "episodes": o.episodes, "shots": o.shots, "compare_size": o.compare_size},
-            o.seed,
-            {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None},
-            {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}},
-            versions(),
-        )
+    def facts(self) -> dict[str, str]:
+        """Which segmenter it came to be."""
+        return {"segmenter": self.segmenter.name}
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """The segmenter."""
+        return {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}}
 
     def plan(self) -> Plan:
         """One item per place and class that has both support and query pairs, and an episode where these are counted.
@@ -154,7 +120,7 @@ class FssStage:
             raise FolderError(f"no class can be evaluated: {first_few(problems)}")
         return Plan(groups, list({str(problem): problem for problem in problems}.values()))
 
-    def _name_ood(self, template: str) -> None:
+    def _name_ood(self, template: Path) -> None:
         """Fill in the out-of-distribution classes; a list may be of one place, or of several.
 
         Raises:
@@ -261,36 +227,6 @@ class FssStage:
             write_png(self.out / path, bar_chart(list(differences), list(differences.values()), title))
             charts.append((path, f"IoU by class: {title}"))
         return charts
-
-
-def check_choices(o: FssOptions) -> None:
-    """Refuse what cannot be meant.
-
-    Raises:
-        UsageError: an unknown filter, choices that exclude each other, runs that would all be the same, or a path with
-            a fold that has no name.
-    """
-    if o.filter not in FILTERED:
-        raise UsageError(f"--filter: expected one of {', '.join(FILTERED)}, got {o.filter!r}")
-    if o.episodes is not None and o.queries is not None:
-        raise UsageError("--episodes draws queries itself, so --queries has no meaning", remedy="Leave out one of them")
-    if o.shots is not None and o.episodes is None:
-        raise UsageError(
-            "--shots goes with --episodes: without episodes every support pair is a shot",
-            remedy="Give --episodes, or a support folder of as many pairs",
-        )
-    if o.shots is not None and o.masks is not None:
-        raise UsageError(
-            "--shots cannot be drawn for each episode where samples join: they were made from all support pairs",
-            remedy="Leave out --shots, or --masks",
-        )
-    named = {"support": o.support, "support-masks": o.support_masks, "query": o.query, "masks": o.masks, "ood": o.ood}
-    check_folds(o.folds, {f"--{name}": path for name, path in named.items()})
-    for flag, count, place in (("--runs", o.runs, RUN), ("--fold", len(o.folds), FOLD)):
-        if count > 1 and place not in o.support:
-            raise UsageError(
-                f"{flag}: all would have the same real pairs", remedy=f"Give a folder each, with {place} in --support"
-            )
 
 
 def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:

@@ -13,31 +13,39 @@ import numpy as np
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.disk.voc import open_voc
-from aligndiff_cli.engine.folds import FOLD, RUN, Place, check_folds, places
+from aligndiff_cli.engine.folds import Place, places
 from aligndiff_cli.engine.manifest import Record
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
-from aligndiff_cli.errors import FolderError, InputError, UsageError, explained_by
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.errors import FolderError, InputError, explained_by
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
-from aligndiff_cli.method.composition import SCALES_OF
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.load import POCKET_NOVEL
 from aligndiff_cli.models.semantic.methods import METHODS
 from aligndiff_cli.models.semantic.novel import NovelSettings, learn, predict
-from aligndiff_cli.models.semantic.task import LAYOUTS, Task
-from aligndiff_cli.stages.common import oriented, versions
+from aligndiff_cli.models.semantic.task import Task
 from aligndiff_cli.stages.gfss import data
-from aligndiff_cli.stages.gfss.base_model import BaseChoice, BaseModel
+from aligndiff_cli.stages.gfss.base_model import BaseModel, base_choice
+from aligndiff_cli.stages.options.evaluate import GfssOptions
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 from aligndiff_cli.stages.samples import Sample as Synthetic
 
-CONDITIONING = ("full", "text")
+NOVEL = (
+    "iterations",
+    "batch",
+    "backbone_lr",
+    "classifier_lr",
+    "distillation",
+    "memory",
+    "scale_low",
+    "scale_high",
+    "scale_of",
+)
+"""Options of the novel stage that are settings of a method under the same name."""
 PREDICTED = 16
 """Most query images of one size predicted at once."""
 UNLABELLED_NOTE = (
@@ -48,41 +56,6 @@ BUNDLED_NOTE = (
     "Using the bundled backbone with small settings, which suit emoji scenes. For photographs pass --backbone, "
     "e.g. microsoft/resnet-101: the settings are then the paper's."
 )
-
-
-@dataclass(frozen=True)
-class GfssOptions:
-    """What `aligndiff evaluate --protocol gfss` was asked for; the strings that are paths may hold {fold} and {run}.
-
-    Attributes:
-        support_labels: folder of the few shots' label maps; None for ``<support>_labels`` if there is one.
-        step_classes: novel classes learnt at a time; None for all at once.
-        novel: settings of the novel stage by name; None leaves one to the method.
-    """
-
-    base: str
-    support: str
-    support_masks: str | None
-    mask_orientation: Orientation
-    support_labels: str | None
-    query: str
-    masks: str | None
-    scenes: str | None
-    base_model: str | None
-    out: Path
-    method: str
-    layout: str
-    conditioning: str
-    per_class: int | None
-    inverted_share: float
-    shots: int | None
-    folds: tuple[str, ...]
-    runs: int
-    step_classes: int | None
-    base_stage: BaseChoice
-    novel: Mapping[str, Any]
-    device: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -109,17 +82,16 @@ class Run:
     scenes: data.Scenes | None
 
 
-class GfssStage:
+class GfssStage(Stage[GfssOptions]):
     """base/ + support/ + query/ (+ masks/ or scenes/) -> results/."""
 
     unit = "steps"
 
     def __init__(self, options: GfssOptions) -> None:
-        check_choices(options)
-        self.options = options
-        self.out = options.out
-        self.notes: Sequence[str] = notes(options)
-        self.together = options.base_stage.workers > 1
+        super().__init__(options)
+        self.base_choice = base_choice(options)
+        self.notes = notes(options)
+        self.together = self.base_choice.workers > 1
         self._folds: dict[str, Fold] = {}
         self._runs: dict[str, Run] = {}
         self._scenes: dict[tuple[Path, str], tuple[data.Scenes, str]] = {}
@@ -128,25 +100,38 @@ class GfssStage:
     @cached_property
     def settings(self) -> NovelSettings:
         """Settings of the novel stage: the user's, else the method's own."""
-        own = METHODS[self.options.method].defaults()
-        if self.options.base_stage.backbone is None:
+        o = self.options
+        own = METHODS[o.method].defaults()
+        if o.backbone is None:
             own = replace(own, **{k: v for k, v in POCKET_NOVEL.items() if k != "iterations" or own.iterations})
-        given = {name: value for name, value in self.options.novel.items() if value is not None}
+        given = {name: value for name in NOVEL if (value := getattr(o, name)) is not None}
         if not own.iterations:  # the method trains nothing, however many iterations the others are given
             given.pop("iterations", None)
+        if o.crop is not None:
+            given["crop"] = (o.crop, o.crop)
         return replace(own, **given)
 
-    def describe(self) -> RunFile:
-        """How this run evaluates."""
-        o = self.options
-        kept = ("method", "layout", "conditioning", "per_class", "inverted_share", "shots", "step_classes")
-        options = {"protocol": "gfss", **{name: getattr(o, name) for name in kept}, **oriented(o.mask_orientation)}
-        options["novel stage"] = options_dict(self.settings, without=())
-        options["base stage"] = o.base_stage.options()
-        paths = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
-        paths |= {"support_labels": o.support_labels, "support masks": o.support_masks}
-        inputs = {name: relative_to_folder(Path(path), o.out) for name, path in paths.items() if path is not None}
-        return RunFile("evaluate", options, o.seed, inputs, o.base_stage.models, versions())
+    def resolved(self) -> GfssOptions:
+        """The options with the method's own settings, and those of the base stage, filled in."""
+        base = self.base_choice.settings
+        return replace(
+            self.options,
+            **{name: getattr(self.settings, name) for name in NOVEL},
+            crop=self.settings.crop[0],
+            epochs=base.epochs,
+            base_batch=base.batch,
+            base_lr=base.learning_rate,
+            output_stride=self.base_choice.architecture.output_stride,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """On how many workers the weights depend, if they learn together."""
+        workers = self.base_choice.workers
+        return {"data_parallel": workers} if workers > 1 else {}
+
+    def models(self) -> Mapping[str, Mapping[str, str]]:
+        """The backbone."""
+        return self.base_choice.models
 
     def plan(self) -> Plan:
         """One item per fold and run."""
@@ -193,7 +178,7 @@ class GfssStage:
         problems += [*base.problems, *query.problems]
         folder = first.path(o.base_model) if o.base_model else o.out / f"base-model{name and '-'}{name}"
         digest = data.scenes_digest(base_folder, base.stems)
-        model = BaseModel(folder, o.base_stage, rows, base, digest, o.seed, o.device)
+        model = BaseModel(folder, self.base_choice, rows, base, digest, o.seed, o.device)
         model.check()
         return Fold(name, rows, base, query, data.scenes_digest(query_folder, query.stems), model)
 
@@ -232,7 +217,7 @@ class GfssStage:
     def _groups(self, fold: Fold) -> list[list[int]]:
         """Rows of the novel classes, in the groups in which they are learnt."""
         first, count = 1 + len(fold.rows.base), len(fold.rows.novel)
-        size = self.options.step_classes or count
+        size = self.options.classes_per_step or count
         rows = list(range(first, first + count))
         return [rows[at : at + size] for at in range(0, count, size)]
 
@@ -266,7 +251,7 @@ class GfssStage:
             len(fold.rows.base),
             novel,
             bool(run.label_maps),
-            o.layout,  # type: ignore[arg-type]  # checked above
+            o.layout,
             () if run.scenes is None else run.scenes.images,
             o.inverted_share,
             seed,
@@ -323,7 +308,7 @@ def notes(o: GfssOptions) -> list[str]:
     """What the user should read before it starts."""
     whole_pictures = o.method in ("finetune", "pifs") or o.layout == "plain"
     unlabelled = any(label_folder(o, place) is None for place in places(o.folds, o.runs))
-    found = [] if o.base_stage.backbone else [BUNDLED_NOTE]
+    found = [] if o.backbone else [BUNDLED_NOTE]
     return [*found, UNLABELLED_NOTE] if whole_pictures and unlabelled else found
 
 
@@ -334,38 +319,6 @@ def label_folder(o: GfssOptions, place: Place) -> Path | None:
     support = place.path(o.support)
     beside = support.parent / f"{support.name}_labels"
     return beside if beside.is_dir() else None
-
-
-def check_choices(o: GfssOptions) -> None:
-    """Refuse names that are not known, and choices that exclude each other.
-
-    Raises:
-        UsageError: what cannot be meant.
-    """
-    for flag, value, known in (
-        ("--method", o.method, tuple(METHODS)),
-        ("--layout", o.layout, LAYOUTS),
-        ("--conditioning", o.conditioning, CONDITIONING),
-        ("--scale-of", o.novel["scale_of"], SCALES_OF),
-    ):
-        if value not in known:
-            raise UsageError(f"{flag}: expected one of {', '.join(known)}, got {value!r}")
-    if (o.layout == "scenes") != (o.scenes is not None):
-        raise UsageError("--layout scenes and --scenes go together", remedy="Give both, or neither")
-    if o.layout == "scenes" and o.method not in ("finetune", "gaps"):
-        raise UsageError(f"{o.method} does not learn from scenes", remedy="Use --method finetune or gaps")
-    named = {"base": o.base, "support": o.support, "query": o.query, "masks": o.masks, "scenes": o.scenes}
-    named |= {"support-labels": o.support_labels, "support-masks": o.support_masks}
-    check_folds(o.folds, {f"--{name}": path for name, path in named.items()} | {"--base-model": o.base_model})
-    if len(o.folds) > 1 and FOLD not in o.support:
-        raise UsageError(
-            "--fold: all would have the same novel classes", remedy=f"Give a folder each, with {FOLD} in --support"
-        )
-    if o.runs > 1 and o.shots is None and RUN not in o.support:
-        raise UsageError(
-            "several runs would all have the same few shots",
-            remedy="Say how many each run draws with --shots, or give a support folder per run with {run} in its path",
-        )
 
 
 def check_classes(rows: data.Rows, found: Iterable[str], support: Path) -> None:

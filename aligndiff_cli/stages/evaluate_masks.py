@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.engine.manifest import Record
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.masks import MatchedMasks, match_masks, score_masks
 from aligndiff_cli.evaluation.metrics import Counts, total
 from aligndiff_cli.evaluation.tables import masks_document, masks_markdown
-from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.options.evaluate import MasksOptions
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
 
 
-@dataclass(frozen=True)
-class MasksOptions:
-    """What `aligndiff evaluate --protocol masks` was asked for."""
-
-    predictions: Path
-    truth: Path
-    threshold: float | None
-    out: Path
-    seed: int
-
-
-class MasksStage:
+class MasksStage(Stage[MasksOptions]):
     """Two mask folders -> results/."""
 
     unit = "masks"
-    notes: Sequence[str] = ()
-
-    def __init__(self, options: MasksOptions) -> None:
-        self.options = options
-        self.out = options.out
 
     @cached_property
     def matched(self) -> MatchedMasks:
         """Which files are compared."""
         return match_masks(_masks_of(self.options.predictions), _masks_of(self.options.truth))
-
-    def describe(self) -> RunFile:
-        """How this run compares."""
-        o = self.options
-        inputs = {"predictions": relative_to_folder(o.predictions, o.out), "truth": relative_to_folder(o.truth, o.out)}
-        return RunFile("evaluate", {"protocol": "masks", "threshold": o.threshold}, o.seed, inputs, {}, versions())
 
     def plan(self) -> Plan:
         """One item per class."""
@@ -71,15 +47,12 @@ class MasksStage:
         """Masks."""
         return sum(len(self.matched.classes[item.cls]) for item in group)
 
-    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
+    def make(self, item: Item) -> Made:
         """Count the overlaps of one class."""
-        for item in group:
-            pairs = self.matched.classes[item.cls]
-            scored = score_masks(item.cls, pairs, self.options.threshold)
-            unusable = [str(problem) for problem in scored.problems]
-            name = write_part(self.out, item.cls, {"counts": scored.counts.to_json(), "unusable": unusable})
-            advance(len(pairs), item.cls)
-            yield Made(item, [name], {"iou": scored.counts.iou(item.cls)}, scored.problems)
+        scored = score_masks(item.cls, self.matched.classes[item.cls], self.options.threshold)
+        unusable = [str(problem) for problem in scored.problems]
+        name = write_part(self.out, item.cls, {"counts": scored.counts.to_json(), "unusable": unusable})
+        return Made(item, [name], {"iou": scored.counts.iou(item.cls)}, scored.problems)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Sum up, and write the tables."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +13,12 @@ from aligndiff_cli.disk.digest import joint_digest
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.engine.manifest import Record
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.report.sheets import scene_sheet
-from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.formats import make_format, opening
+from aligndiff_cli.stages.options.export import ExportOptions
 from aligndiff_cli.stages.samples import Sample, read_samples
 
 SHOWN = 12
@@ -31,33 +29,19 @@ ABOUT = (
 )
 
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """What `aligndiff export` was asked for."""
-
-    masks: Path
-    out: Path
-    format: str
-    min_area: int
-
-
-class ExportStage:
+class ExportStage(Stage[ExportOptions]):
     """masks/ -> a data set."""
 
     unit = "images"
-    notes: Sequence[str] = ()
 
     def __init__(self, options: ExportOptions) -> None:
-        self.options = options
-        self.out = options.out
+        super().__init__(options)
         self._problems: list[InputError] = []
         self._format = make_format(options.format, options.out, options.min_area)
 
-    def describe(self) -> RunFile:
-        """What this run writes."""
-        o = self.options
-        options = {**options_dict(o, without=("masks", "out")), "classes": self.class_names}
-        return RunFile("export", options, 0, {"masks": relative_to_folder(o.masks, o.out)}, {}, versions())
+    def facts(self) -> dict[str, Any]:
+        """The classes, whose order numbers them."""
+        return {"classes": self.class_names}
 
     @cached_property
     def samples(self) -> dict[str, Sample]:
@@ -98,20 +82,14 @@ class ExportStage:
         ]
         return Plan(groups, self._problems)
 
-    def units(self, group: Sequence[Item]) -> int:
-        """Images."""
-        return len(group)
-
-    def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
+    def make(self, item: Item) -> Made:
         """Write one image and its labels."""
-        for item in group:
-            sample = self.samples[item.id]
-            image, mask = sample.load()
-            number = self.class_names.index(class_words(item.cls)) + 1
-            labels = mask.astype(np.uint8) * np.uint8(number)
-            files, measured = self._format.write(item.id, image, labels, [(number, mask)])
-            yield Made(item, files, measured)
-            advance(1, item.id)
+        sample = self.samples[item.id]
+        image, mask = sample.load()
+        number = self.class_names.index(class_words(item.cls)) + 1
+        labels = mask.astype(np.uint8) * np.uint8(number)
+        files, measured = self._format.write(item.id, image, labels, [(number, mask)])
+        return Made(item, files, measured)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Write the lists that make the folder a data set, and a contact sheet."""

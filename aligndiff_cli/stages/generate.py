@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.engine.lock import tell_if_in_use
 from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
+from aligndiff_cli.engine.run_file import relative_to_folder, require_run
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
 from aligndiff_cli.method.prompts import Prompt, class_words
@@ -22,52 +23,23 @@ from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
-from aligndiff_cli.stages.common import chunks, model_folder, parse_dtype, tiling, versions
+from aligndiff_cli.stages.common import chunks, dtype_name, embedding_prompt, model_folder, parse_dtype
+from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 
 SHOWN = 8
 """Images of each kind on a contact sheet."""
 
 
-@dataclass(frozen=True)
-class GenerateOptions:
-    """What `aligndiff generate` was asked for; None leaves a setting to the model."""
-
-    bank: Path
-    out: Path
-    per_class: int
-    inverted_share: float
-    steps: int | None
-    guidance: float | None
-    scheduler: str | None
-    template: str
-    attention: str | None
-    attention_tokens: str | None
-    attention_scaling: str | None
-    height: int | None
-    width: int | None
-    batch: int
-    model: str | None
-    dtype: str | None
-    device: str
-    offload: bool
-    vae_tiling: bool | None
-    compile: bool
-    seed: int
-
-
-class GenerateStage:
+class GenerateStage(Stage[GenerateOptions]):
     """bank/ -> synth/images/<class>/<id>.png and synth/coarse/<class>/<id>.png."""
 
     unit = "images"
-    notes: Sequence[str] = ()
 
     def __init__(self, options: GenerateOptions) -> None:
-        self.options = options
-        self.out = options.out
+        super().__init__(options)
         self.bank_run = require_run(options.bank, "invert", "--bank")
         self._source = options.model or self.bank_run.models["diffusion"]["source"]
-        self._levels = parse_levels(options.attention)
 
     @cached_property
     def model(self) -> DiffusionModel:
@@ -105,18 +77,18 @@ class GenerateStage:
             steps=o.steps or d.steps,
             guidance=d.guidance if o.guidance is None else o.guidance,
             scheduler=o.scheduler or d.scheduler,
-            attention_levels=self._levels or d.attention_levels,
-            attention_tokens=o.attention_tokens or d.attention_tokens,  # type: ignore[arg-type]  # SampleOptions checks it
-            attention_scaling=o.attention_scaling or d.attention_scaling,  # type: ignore[arg-type]
+            attention_levels=o.attention_levels or d.attention_levels,
+            attention_tokens=o.attention_tokens or d.attention_tokens,
+            attention_scaling=o.attention_scaling or d.attention_scaling,
         )
         check_sampling(self.model, options)  # now: a run file with what cannot be would stand in the way later
         return options
 
-    def describe(self) -> RunFile:
-        """How this run will make its images."""
-        o, s = self.options, self.sample_options
-        resolved = replace(
-            o,
+    def resolved(self) -> GenerateOptions:
+        """The options with the model's own settings filled in."""
+        s, model = self.sample_options, self.model
+        return replace(
+            self.options,
             steps=s.steps,
             guidance=s.guidance,
             scheduler=s.scheduler,
@@ -125,19 +97,17 @@ class GenerateStage:
             attention_scaling=s.attention_scaling,
             height=s.height,
             width=s.width,
+            dtype=dtype_name(model.dtype),
+            vae_tiling=model.tiles(s.height or 0, s.width or 0),
         )
-        skip = ("bank", "out", "per_class", "inverted_share", "model", "device", "seed")
-        resources = ("offload", "compile", "vae_tiling")  # tiling is told as it comes out
-        return RunFile(
-            "generate",
-            options_dict(resolved, without=skip + resources)
-            | {"mask_threshold": self.model.defaults.mask_threshold}
-            | tiling(self.model, (s.height or 0, s.width or 0)),
-            o.seed,
-            {"bank": relative_to_folder(o.bank, o.out)},
-            {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},
-            versions(),
-        )
+
+    def facts(self) -> dict[str, Any]:
+        """Where the model's coarse masks are to be cut, for the stages that read them."""
+        return {"mask_threshold": self.model.defaults.mask_threshold}
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """The diffusion model."""
+        return {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}}
 
     def plan(self) -> Plan:
         """Every image of every class of the bank, a batch never mixing classes or kinds.
@@ -175,7 +145,7 @@ class GenerateStage:
                 if width != self.model.embedding_dim:
                     what = f"expected an embedding of width {self.model.embedding_dim}, got {width}"
                     raise InputError(what, path, "It was learnt with another model: put back the one that was here")
-                self._check_prompt(_inverted_prompt(embedding, record.cls))
+                self._check_prompt(embedding_prompt(embedding, record.cls))
             except (InputError, UsageError) as error:  # the template is the file's, not the command's
                 problems.append(InputError(error.what, path, error.remedy))
             else:
@@ -207,10 +177,6 @@ class GenerateStage:
     def _plain(self, cls: str) -> Iterator[Item]:
         for n in range(self._counts()[1]):
             yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT})
-
-    def units(self, group: Sequence[Item]) -> int:
-        """Images."""
-        return len(group)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Sample one batch and write its images and coarse maps.
@@ -249,7 +215,7 @@ class GenerateStage:
         if item.parameters["kind"] == TEXT:
             return Prompt(self.options.template, words)
         embedding = bank.read_embedding(contained(self.options.bank, next(iter(item.inputs))))
-        return _inverted_prompt(embedding, item.cls)
+        return embedding_prompt(embedding, item.cls)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """A contact sheet and a line of the table for each class."""
@@ -281,22 +247,3 @@ class GenerateStage:
         """The support folder the bank was made from, as the next command would name it."""
         folder = self.bank_run.inputs.get("images")
         return "support/" if folder is None else relative_to_folder(self.options.bank / folder, Path.cwd())
-
-
-def _inverted_prompt(embedding: bank.Embedding, cls: str) -> Prompt:
-    insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
-    return Prompt(embedding.header["template"], class_words(cls), embedding.vectors, insertion)  # type: ignore[arg-type]
-
-
-def parse_levels(text: str | None) -> tuple[int, ...] | None:
-    """``"0,1,2"`` -> (0, 1, 2).
-
-    Raises:
-        UsageError: not a list of numbers from 0.
-    """
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise UsageError(f"--attention: expected numbers such as 0,1,2, got {text!r}")
-    return tuple(sorted({int(part) for part in parts}))

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import Orientation, write_png
+from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
 from aligndiff_cli.engine.manifest import Record, read_records
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary, options_dict
-from aligndiff_cli.errors import FolderError, GroupError, InputError, UsageError, first_few
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.errors import FolderError, GroupError, InputError, first_few
 from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
-from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
+from aligndiff_cli.models.diffusion.inversion_options import InversionOptions, suggested
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
@@ -31,61 +29,22 @@ from aligndiff_cli.stages.common import (
     POCKET,
     POCKET_NOTE,
     chunks,
+    dtype_name,
     model_folder,
-    oriented,
     parse_dtype,
-    tiling,
-    versions,
 )
+from aligndiff_cli.stages.options.invert import InvertOptions
 
 log = logging.getLogger(__name__)
 
-PER = ("instance", "class")
 
-
-@dataclass(frozen=True)
-class InvertOptions:
-    """What `aligndiff invert` was asked for; None leaves a setting to the model."""
-
-    images: Path
-    masks: Path | None
-    mask_orientation: Orientation
-    out: Path
-    steps: int | None
-    learning_rate: float | None
-    background_weight: float
-    loss: str
-    insertion: str
-    per: str
-    vectors: int
-    initializer: str
-    template: str
-    batch: int | None
-    accumulation: int | None
-    flip: float
-    framing: str
-    latent_mask: str
-    instances: int
-    preview: int
-    model: str | None
-    dtype: str | None
-    device: str
-    offload: bool
-    vae_tiling: bool | None
-    compile: bool
-    seed: int
-
-
-class InvertStage:
+class InvertStage(Stage[InvertOptions]):
     """support/ -> bank/<class>/<stem>.safetensors."""
 
     unit = "steps"
 
     def __init__(self, options: InvertOptions) -> None:
-        if options.per not in PER:
-            raise UsageError(f"--per: expected one of {', '.join(PER)}, got {options.per!r}")
-        self.options = options
-        self.out = options.out
+        super().__init__(options)
         self._source = options.model or POCKET
         self.notes = () if options.model else (POCKET_NOTE,)
         # before the model is loaded: it may be the wrong folder
@@ -109,38 +68,40 @@ class InvertStage:
     @cached_property
     def inversion(self) -> InversionOptions:
         """The settings of Eq. 3, with the model's own values filled in."""
-        o, d = self.options, self.model.defaults
-        return InversionOptions(
-            steps=o.steps or d.inversion_steps,
-            learning_rate=d.inversion_learning_rate if o.learning_rate is None else o.learning_rate,
-            batch=o.batch or d.inversion_batch,
-            accumulation=o.accumulation or d.inversion_accumulation,
+        o = self.options
+        return suggested(
+            self.model.defaults,
+            steps=o.steps,
+            learning_rate=o.lr,
+            batch=o.batch,
+            accumulation=o.gradient_accumulation,
             background_weight=o.background_weight,
-            loss=o.loss,  # type: ignore[arg-type]  # InversionOptions checks it
+            loss=o.loss,
             flip=o.flip,
-            vectors=o.vectors,
+            vectors=o.num_vectors,
             initializer=o.initializer,
             template=o.template,
-            insertion=o.insertion,  # type: ignore[arg-type]
-            framing=o.framing,  # type: ignore[arg-type]
-            mask_mode=o.latent_mask,  # type: ignore[arg-type]
+            insertion=o.insertion,
+            framing=o.framing,
+            mask_mode=o.latent_mask,
         )
 
-    def describe(self) -> RunFile:
-        """How this run will learn its embeddings."""
-        o = self.options
-        inputs = {"images": o.images} | ({"masks": o.masks} if o.masks else {})
-        return RunFile(
-            "invert",
-            options_dict(self.inversion, without=())
-            | {"per": o.per, "instances": o.instances, "preview": o.preview, "dtype": str(self.model.dtype)}
-            | tiling(self.model, self.inversion.size or self.model.image_size)
-            | oriented(o.mask_orientation),
-            o.seed,
-            {name: relative_to_folder(path, o.out) for name, path in inputs.items()},
-            {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}},
-            versions(),
+    def resolved(self) -> InvertOptions:
+        """The options with the model's own settings filled in."""
+        s, model = self.inversion, self.model
+        return replace(
+            self.options,
+            steps=s.steps,
+            lr=s.learning_rate,
+            batch=s.batch,
+            gradient_accumulation=s.accumulation,
+            dtype=dtype_name(model.dtype),
+            vae_tiling=model.tiles(*(s.size or model.image_size)),
         )
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """The diffusion model."""
+        return {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}}
 
     def plan(self) -> Plan:
         """One item per good pair (or per class), several in a batch.

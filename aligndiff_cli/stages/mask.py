@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,17 @@ import numpy as np
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import Orientation, read_image, read_soft, write_png
+from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.engine.lock import tell_if_in_use
 from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
-from aligndiff_cli.engine.run_file import RunFile, relative_to_folder, require_run
-from aligndiff_cli.engine.runner import Item, Made, Plan, Summary
-from aligndiff_cli.errors import FolderError, InputError, UsageError
-from aligndiff_cli.method.attention import CUTS, coarse_threshold
-from aligndiff_cli.method.consensus import Keep, Refined
-from aligndiff_cli.models.diffusion.grounding_training import GroundingSettings
-from aligndiff_cli.models.noise_learner import NoiseSettings
-from aligndiff_cli.models.segmenters import SEGMENTERS
+from aligndiff_cli.engine.run_file import require_run
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.method.attention import coarse_threshold
+from aligndiff_cli.method.consensus import Refined
 from aligndiff_cli.report.sheets import mask_sheet
-from aligndiff_cli.stages.common import POCKET, SegmenterChoice, versions
+from aligndiff_cli.stages.common import POCKET
 from aligndiff_cli.stages.masking.grounding import GroundingRefiner
 from aligndiff_cli.stages.masking.mask_methods import (
     SET_OF_IMAGES,
@@ -33,59 +30,12 @@ from aligndiff_cli.stages.masking.mask_methods import (
     ConsensusRefiner,
     NoiseRefiner,
     Refiner,
-    refuse,
 )
 from aligndiff_cli.stages.masking.sharpening import Sharpener
+from aligndiff_cli.stages.options.mask import MaskOptions
 
-KEEP: tuple[Keep, ...] = ("coarse", "prediction")
-BASELINES = ("attention", "grounding", "noise-learning")
 SHOWN = 8
 """Images of each kind on an overlay sheet."""
-
-
-@dataclass(frozen=True)
-class MaskOptions:
-    """What `aligndiff mask` was asked for; None leaves a setting to the segmenter, or to what made the images.
-
-    Attributes:
-        support, support_masks, consensus_iou: of Algorithm 1.
-        max_supports: most accepted pairs to re-condition on; 0 for all of them.
-        keep: of Algorithm 1 and of noise learning.
-        model: read by the grounding module; None for the one that made the images.
-        base: to train a grounding module on; None to use the trained one in ``grounding``.
-        grounding: its folder; None for one inside ``out``. The numbers named after it are of its training and size.
-        noise_folds, noise_steps, noise_iou: of noise learning.
-        sharpen: a SAM or SAM 2 that sharpens every mask; None for none.
-        sharpen_iou: agreement with the refined mask from which its answer is taken.
-    """
-
-    images: Path
-    support: Path | None
-    support_masks: Path | None
-    mask_orientation: Orientation
-    out: Path
-    segmenter: SegmenterChoice
-    consensus_iou: float
-    keep: str
-    attention_threshold: float | None
-    coarse_cut: str
-    max_supports: int | None
-    model: str | None
-    base: Path | None
-    grounding: Path | None
-    grounding_steps: int
-    grounding_batch: int
-    grounding_lr: float
-    grounding_width: int
-    grounding_layers: int
-    grounding_dice: float
-    noise_folds: int
-    noise_steps: int
-    noise_iou: float
-    sharpen: str | None
-    sharpen_iou: float
-    device: str
-    seed: int
 
 
 def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
@@ -95,100 +45,42 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
         made_by: source of the model that made the images.
 
     Raises:
-        UsageError: no such name, or a flag that is missing or means nothing to it.
         FolderError: a folder it needs is not what it should be.
     """
-    name = o.segmenter.name
-    if o.keep not in KEEP:
-        raise UsageError(f"--keep: expected one of {', '.join(KEEP)}, got {o.keep!r}")
-    keep: Keep = "coarse" if o.keep == "coarse" else "prediction"
-    if name == "attention":
-        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
+    if o.segmenter == "attention":
         return AttentionRefiner()
-    if name == "grounding":
-        refuse(o.segmenter, name, "--segmenter-weights", "--backbone", "--segmenter-size", "--no-ssp-refine")
-        folder = o.grounding or o.out / "grounding"
-        settings = GroundingSettings(
-            o.grounding_steps,
-            o.grounding_batch,
-            o.grounding_lr,
-            o.grounding_width,
-            o.grounding_layers,
-            o.grounding_dice,
-        )
-        return GroundingRefiner(
-            o.model or made_by,
-            o.base,
-            folder,
-            settings,
-            orientation=o.mask_orientation,
-            device=o.device,
-            seed=o.seed,
-        )
-    if name == "noise-learning":
-        refuse(o.segmenter, name, "--segmenter-weights", "--segmenter-size", "--no-ssp-refine")
-        return NoiseRefiner(
-            o.segmenter.backbone,
-            NoiseSettings(o.noise_steps),
-            folds=o.noise_folds,
-            threshold=o.noise_iou,
-            keep=keep,
-            device=o.device,
-            seed=o.seed,
-        )
-    if name is not None and name not in SEGMENTERS:
-        known = ", ".join((*SEGMENTERS, *BASELINES))
-        raise UsageError(f"unknown segmenter {name!r}", remedy=f"Choose one of: {known}")
-    if o.support is None:
-        raise UsageError("a few-shot segmenter needs --support", remedy=f"Only {', '.join(BASELINES)} do without")
-    return ConsensusRefiner(
-        o.segmenter,
-        o.support,
-        o.support_masks,
-        orientation=o.mask_orientation,
-        consensus_iou=o.consensus_iou,
-        keep=keep,
-        max_supports=o.max_supports,
-        device=o.device,
-    )
+    if o.segmenter == "grounding":
+        return GroundingRefiner(o, made_by)
+    return NoiseRefiner(o) if o.segmenter == "noise-learning" else ConsensusRefiner(o)
 
 
-class MaskStage:
+class MaskStage(Stage[MaskOptions]):
     """synth/ (+ support/) -> masks/masks/<class>/<id>.png."""
 
-    together = False
-
     def __init__(self, options: MaskOptions) -> None:
-        self.options = options
-        self.out = options.out
+        super().__init__(options)
         made = require_run(options.images, "generate", "--images")
         asked = options.attention_threshold
-        if options.coarse_cut not in CUTS:
-            raise UsageError(f"--coarse-cut: expected one of {', '.join(CUTS)}, got {options.coarse_cut!r}")
         threshold = float(made.options["mask_threshold"]) if asked is None else asked
-        self._threshold = coarse_threshold(threshold, options.coarse_cut)  # type: ignore[arg-type]
+        self._threshold = coarse_threshold(threshold, options.coarse_cut)
         self.refiner = make_refiner(options, made.models.get("diffusion", {}).get("source", POCKET))
         asked_sam = options.sharpen
         self.sharpener = Sharpener(asked_sam, options.sharpen_iou, options.device) if asked_sam else None
         self.unit = self.refiner.unit
         self.notes = self.refiner.notes
 
-    def describe(self) -> RunFile:
-        """How this run will refine its masks."""
-        o = self.options
-        options, folders, network = self.refiner.describe()
-        models = {"segmenter": network}
-        if self.sharpener:
-            more, models["sam"] = self.sharpener.describe()
-            options = options | more
-        return RunFile(
-            "mask",
-            options | {"attention_threshold": self._threshold},
-            o.seed,
-            {name: relative_to_folder(path, o.out) for name, path in ({"images": o.images} | folders).items()},
-            models,
-            versions(),
-        )
+    def resolved(self) -> MaskOptions:
+        """The options with what suits the segmenter filled in."""
+        return self.refiner.resolved(self.options)
+
+    def facts(self) -> dict[str, Any]:
+        """Where the maps are cut in the end, for the stages that do the same, and which segmenter it came to be."""
+        return {"attention_threshold": self._threshold, "segmenter": self.refiner.model()["source"]}
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """The segmenter, and what sharpens its masks."""
+        sam = {"sam": self.sharpener.model()} if self.sharpener else {}
+        return {"segmenter": self.refiner.model()} | sam
 
     def plan(self) -> Plan:
         """One group per class: Algorithm 1 pools all images of a class, whatever prompt they came from.

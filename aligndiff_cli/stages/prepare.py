@@ -19,35 +19,14 @@ from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.engine.failures import read_failures, write_failures
 from aligndiff_cli.engine.lock import Claim
 from aligndiff_cli.engine.run_file import RunFile, read_run, relative_to_folder, write_run
-from aligndiff_cli.engine.runner import check_same_run, options_dict
+from aligndiff_cli.engine.runner import check_same_run
+from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError, explained_by
-from aligndiff_cli.stages.common import versions
+from aligndiff_cli.stages.options.prepare import PrepareOptions
 
 CACHE = Path("~/.cache/aligndiff/icons")
 LABEL_MAPS = "label_maps"
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What `aligndiff prepare` was asked for; each data set looks at its own part."""
-
-    dataset: str
-    out: Path
-    icons: Path | None
-    root: Path | None
-    sbd: Path | None
-    label_maps: Path | None
-    fold: int
-    fold_layout: str
-    year: int
-    split: str
-    shots: int
-    per_class: int
-    scenes: int
-    min_object: int
-    partial: bool
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -71,18 +50,15 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
     """Write the data set's folders, unless they are there; an interrupted run is made again whole.
 
     Raises:
-        UsageError: an unknown data set, fold or split, or no root.
+        UsageError: no root.
         InputError: the drawings are not to be had.
         FolderError: the data set is not complete, or the folder holds another one.
     """
     o = options
-    if o.dataset not in DATASETS:
-        raise UsageError(f"expected one of {', '.join(DATASETS)}, got {o.dataset!r}")
-    make, describe, recorded = DATASETS[o.dataset]
-    wanted = {key: value for key, value in options_dict(o, without=()).items() if key in ("dataset", *recorded)}
+    make, describe = DATASETS[o.dataset]
     places = {"root": o.root, "sbd": o.sbd}
     inputs = {name: relative_to_folder(path, o.out) for name, path in places.items() if path is not None}
-    run = RunFile("prepare", wanted, o.seed, inputs, {}, versions())
+    run = RunFile(o.command, o.recorded(), o.seed, inputs, {}, versions())
     check_same_run(o.out, run, force)
     before = None if force else read_run(o.out)
     if before is not None:
@@ -200,7 +176,7 @@ def _report(progress: Progress) -> Callable[[int, int], None]:
 def _of_emoji_5i(o: PrepareOptions) -> dict[str, str]:
     return {
         "support": f"{o.shots} pairs of each of fold {o.fold}'s five novel classes",
-        "support_labels": "their label maps, for evaluate --protocol gfss",
+        "support_labels": "their label maps, for evaluate gfss",
         "base": f"{o.scenes} scenes without a novel pixel (VOC layout, split train)",
         "query": f"{o.scenes} scenes with all classes (VOC layout, split val)",
     }
@@ -209,7 +185,7 @@ def _of_emoji_5i(o: PrepareOptions) -> dict[str, str]:
 def _of_fold(o: PrepareOptions) -> dict[str, str]:
     return {
         "support": f"{o.shots} pairs of each of fold {o.fold}'s novel classes",
-        "support_labels": "their label maps, for evaluate --protocol gfss",
+        "support_labels": "their label maps, for evaluate gfss",
         "base": "the training photographs without a novel pixel (VOC layout, split train)",
         "query": "the validation photographs with all classes (VOC layout, split val)",
     }
@@ -225,12 +201,11 @@ def _of_fss(o: PrepareOptions) -> dict[str, str]:
     }
 
 
-EMOJI = ("fold", "split", "shots", "per_class", "scenes")
 DATASETS = {
-    "emoji-5i": (_emoji_5i, _of_emoji_5i, EMOJI),
-    "emoji-fss": (_emoji_fss, _of_fss, EMOJI),
-    "pascal-5i": (_pascal, _of_fold, ("fold", "shots", "min_object", "partial")),
-    "coco-20i": (_coco, _of_fold, ("fold", "fold_layout", "year", "shots", "min_object", "partial")),
-    "fss-1000": (_fss, _of_fss, ("split", "shots", "partial")),
+    "emoji-5i": (_emoji_5i, _of_emoji_5i),
+    "emoji-fss": (_emoji_fss, _of_fss),
+    "pascal-5i": (_pascal, _of_fold),
+    "coco-20i": (_coco, _of_fold),
+    "fss-1000": (_fss, _of_fss),
 }
-"""How each is made, what it then holds, and the options that decide its content."""
+"""How each is made, and what it then holds."""

@@ -60,7 +60,7 @@ def measure(at: Path, run: int, way: str, steps: int, queries: int) -> list[tupl
         # without a filter on plain samples "text" is the row of all samples for them, too
         beta = ("--beta", 0 if (way, kinds) == (TEXT, "text") else 0.5)
         masks = ("--masks", at / f"masks-{name}", "--filter", kinds, "--synthetic", 20)
-        aligndiff("evaluate", "--protocol", "fss", *support, *query, *masks, *beta, "--out", out, *seed)
+        aligndiff("evaluate", "fss", *support, *query, *masks, *beta, "--out", out, *seed)
         rows = list(json.loads((out / "metrics.json").read_text())["rows"].values())
         if not scores:
             scores.append((rows[0]["miou"], rows[0]["ood_miou"]))

@@ -97,7 +97,7 @@ def main() -> None:
             choice = ["--shots", o.shots, "--runs", o.runs, "--classes-per-step", 0, "--layout", layout]
             model = ["--backbone", o.backbone, "--base-model", at / "base-model"]
             command = [*data, *size, *choice, *model, "--method", "gaps", "--out", out]
-            program = [sys.executable, "-m", "aligndiff_cli.cli.main", "evaluate", "--protocol", "gfss"]
+            program = [sys.executable, "-m", "aligndiff_cli.cli.main", "evaluate", "gfss"]
             subprocess.run([*program, *map(str, command)], check=True, stdout=subprocess.DEVNULL)
             figures = json.loads((out / "metrics.json").read_text())["overall"]["last"]
             cells = (figures[key] for key in ("base", "novel", "hm"))

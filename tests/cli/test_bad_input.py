@@ -16,7 +16,7 @@ from tests.cli.conftest import Run
 from tests.cli.test_chain import commands
 from tests.cli.world import World
 
-FAST = ["--steps", 1, "--batch", 1, "--accumulation", 1, "--preview", 0]
+FAST = ["--steps", 1, "--batch", 1, "--gradient-accumulation", 1, "--preview", 0]
 
 
 def test_bad_pairs_are_named_and_the_good_ones_are_inverted(world: World, run: Run) -> None:
@@ -52,9 +52,12 @@ def test_an_empty_folder_shows_the_layout_that_is_expected(world: World, run: Ru
         (["generate", "--bank", "support", "--out", "synth"], "not the output of `aligndiff invert`"),
         (["mask", "--images", "support", "--support", "support", "--out", "masks"], "`aligndiff generate`"),
         (["compose", "--foregrounds", "support", "--base", "base", "--out", "scenes"], "`aligndiff mask`"),
-        (["evaluate", "--protocol", "other", "--out", "results"], "expected one of masks, fss, gfss, got 'other'"),
-        (["evaluate", "--protocol", "masks", "--out", "results"], "needs --predictions"),
-        (["invert", "--images", "support", "--out", "bank", "--per", "pair"], "--per: expected one of"),
+        (["evaluate", "other", "--out", "results"], "No such command 'other'"),
+        (["evaluate", "masks", "--out", "results"], "Missing option '--predictions'"),
+        (
+            ["invert", "--images", "support", "--out", "bank", "--per", "pair"],
+            "expected one of instance, class, got 'pair'",
+        ),
         (["invert", "--images", "support", "--out", "bank", "--model", "no/such model/x"], "no such model folder"),
         (["status", "support"], "no stage made it"),
     ],
@@ -64,7 +67,8 @@ def test_wrong_usage(
 ) -> None:
     monkeypatch.chdir(world.root)
     monkeypatch.delenv("ALIGNDIFF_MODEL", raising=False)
-    code = 2 if "expected one of" in message or "needs" in message or "no such folder" in message else 1
+    usage = ("expected one of", "Missing option", "No such command", "no such folder")
+    code = 2 if any(words in message for words in usage) else 1
     assert message in " ".join(run(*arguments, code=code).output.split())
 
 
@@ -118,7 +122,7 @@ def test_masks_of_two_folders_are_compared(world: World, run: Run) -> None:
         write_png(world / folder / "dog" / "1.png", first)
         write_png(world / folder / "dog" / "2.png", square)
     write_png(world / "true" / "dog" / "3.png", square)
-    compare = ["evaluate", "--protocol", "masks", "--predictions", world / "predicted", "--truth", world / "true"]
+    compare = ["evaluate", "masks", "--predictions", world / "predicted", "--truth", world / "true"]
     output = run(*compare, "--out", world / "results", code=1).output
     assert "3.png: has no prediction" in output
     metrics = json.loads((world / "results" / "metrics.json").read_text())

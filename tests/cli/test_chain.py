@@ -41,7 +41,7 @@ def commands(world: World, tree: str) -> dict[str, list[object]]:
             0.01,
             "--batch",
             2,
-            "--accumulation",
+            "--gradient-accumulation",
             1,
             "--instances",
             1,
@@ -98,7 +98,6 @@ def commands(world: World, tree: str) -> dict[str, list[object]]:
         ],
         "results": [
             "evaluate",
-            "--protocol",
             "fss",
             "--support",
             world / "support",
@@ -226,7 +225,7 @@ def test_gfss_learns_from_the_samples_and_scenes_of_a_chain(world: World, run: R
     for stage in ("bank", "synth", "masks", "scenes"):
         run(*chain[stage])
     voc.write_split(world / "base", "val", ["base0", "base1"])
-    common: list[object] = ["evaluate", "--protocol", "gfss", "--base", world / "base", "--query", world / "base"]
+    common: list[object] = ["evaluate", "gfss", "--base", world / "base", "--query", world / "base"]
     common += ["--support", world / "support", "--base-model", world / "base-model", "--backbone", world.backbone]
     common += ["--epochs", 1, "--base-batch", 2, "--iterations", 2, "--batch", 2, "--crop", 32]
     sources: dict[str, list[object]] = {
@@ -278,7 +277,7 @@ def test_a_run_with_more_real_pairs_joins_those_that_are_done(world: World, run:
             shutil.copy(world / "support-1" / cls / f"01.{ending}", world / "support-1" / cls / f"02.{ending}")
     flags = ["--support", world / "support-{run}", "--query", world / "query", "--segmenter", "prototype"]
     flags += ["--backbone", world.backbone, "--segmenter-size", 64]
-    common = ["evaluate", "--protocol", "fss", *flags]
+    common = ["evaluate", "fss", *flags]
     shutil.copytree(world / "support-1", world / "support-2")
     shutil.rmtree(world / "support-1")
     shutil.copytree(world / "support-0", world / "support-1")

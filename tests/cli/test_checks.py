@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
-from aligndiff_cli.cli.checks import MODELS, NOT_READ
 from aligndiff_cli.cli.main import app
+from aligndiff_cli.engine.options import MISSING, Option, Options, options_of
+from aligndiff_cli.stages.options.compose import ComposeOptions
+from aligndiff_cli.stages.options.evaluate import FssOptions, GfssOptions, MasksOptions
+from aligndiff_cli.stages.options.export import ExportOptions
+from aligndiff_cli.stages.options.generate import GenerateOptions
+from aligndiff_cli.stages.options.invert import InvertOptions
+from aligndiff_cli.stages.options.mask import MaskOptions
+from aligndiff_cli.stages.options.prepare import PrepareOptions
 
-COMMANDS = (prepare, invert, generate, mask, compose, evaluate, export, status)
+COMMANDS: list[type[Options]] = [
+    PrepareOptions,
+    InvertOptions,
+    GenerateOptions,
+    MaskOptions,
+    ComposeOptions,
+    MasksOptions,
+    FssOptions,
+    GfssOptions,
+    ExportOptions,
+]
 
 
-def options(module: Any) -> dict[str, tuple[tuple[Any, ...], Any]]:
-    """A command's parameters: their types, and what typer is told of them."""
-    hints = get_type_hints(module.command, include_extras=True)
-    hints.pop("return")
-    found = {}
-    for name, hint in hints.items():
-        kind, told = get_args(hint)[:2]
-        found[name] = ((kind, *get_args(kind)), told)
-    return found
+def usage(options: type[Options]) -> list[str]:
+    """A command with all that it cannot do without."""
+    words = options.command.split()
+    for option in options_of(options):
+        if option.default is MISSING:
+            words += ["fss-1000"] if option.flag.positional else [option.long, option.name]
+    return words
 
 
 def refused(*arguments: object) -> str:
@@ -34,33 +48,21 @@ def refused(*arguments: object) -> str:
     return " ".join(result.output.replace("│", " ").split())
 
 
-NUMBERS = [
-    (module.NAME, name, told)
-    for module in COMMANDS
-    for name, (kinds, told) in options(module).items()
-    if int in kinds or float in kinds
-]
+NUMBERS = [(options, option) for options in COMMANDS for option in options_of(options) if option.kind in (int, float)]
 
 
-@pytest.mark.parametrize(
-    ("command", "name", "told"), NUMBERS, ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_every_number_has_bounds(command: str, name: str, told: Any) -> None:
-    assert told.callback is not None or (told.min is not None and told.max is not None)
-    flag = f"--{name.replace('_', '-')}" if name != "learning_rate" else "--lr"
-    needed = {"prepare": ["fss-1000"], "evaluate": ["--protocol", "fss"], "export": ["--masks", "m"]}
-    needed |= {"invert": ["--images", "i"], "generate": ["--bank", "b"], "mask": ["--images", "i"]}
-    needed |= {"compose": ["--foregrounds", "f", "--base", "b"]}
+@pytest.mark.parametrize(("options", "option"), NUMBERS, ids=lambda v: v.name if isinstance(v, Option) else v.command)
+def test_every_number_has_bounds(options: type[Options], option: Option) -> None:
+    assert option.flag.least is not None
     for value in ("-1", "nan", "inf", "1" + 40 * "0", "x"):
-        assert flag in refused(command, *needed[command], "--out", "o", flag, value)
+        assert option.long in refused(*usage(options), option.long, value)
 
 
 def test_every_path_is_known_as_read_or_written() -> None:
-    paths = {name for module in COMMANDS for name, (kinds, _) in options(module).items() if Path in kinds}
-    written = NOT_READ & paths
-    assert written == NOT_READ
-    texts = {name for module in COMMANDS for name, (kinds, _) in options(module).items() if str in kinds}
-    assert set(MODELS) <= texts
+    every = [option for options in COMMANDS for option in options_of(options)]
+    assert {o.name for o in every if o.flag.writes} == {"out", "base_model", "grounding"}
+    assert {o.name for o in every if o.kind is Path and not o.reads and not o.flag.writes} == {"label_maps"}
+    assert {o.name for o in every if o.kind is str and o.reads} == {"model", "backbone", "sharpen"}
 
 
 CONFIGS = [
@@ -106,10 +108,11 @@ def test_a_configuration_that_cannot_be_meant(tmp_path: Path, text: str, said: l
 
 def test_values_are_taken_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("aligndiff_cli.cli.evaluate.run", lambda stage, **kwargs: seen.update(kwargs))
+    monkeypatch.setattr("aligndiff_cli.cli.command.run", lambda stage, **kwargs: seen.update(kwargs))
     config = tmp_path / "c.yaml"
-    config.write_text("\ufeffprotocol: fss\nshard: 01/2\nquiet: yes\nforce: off\nbeta: 1e-1\n", encoding="utf-8")
-    assert CliRunner().invoke(app, ["evaluate", "--out", "o", "--config", str(config)]).exit_code == 0
+    text = "\ufeffsupport: s\nquery: q\nmasks: m\nshard: 01/2\nquiet: yes\nforce: off\nbeta: 1e-1\n"
+    config.write_text(text, encoding="utf-8")
+    assert CliRunner().invoke(app, ["evaluate", "fss", "--out", "o", "--config", str(config)]).exit_code == 0
     assert seen == {"shard": "01/2", "quiet": True, "force": False}
 
 

@@ -35,15 +35,15 @@ def test_an_embedding_is_learnt_from_a_window_or_from_the_whole_picture(
     (window, lanczos), *_ = seen
     assert window[0] == window[1]  # the model is square, the pictures are 36 x 48
     assert options(world / "window")["framing"] == "window"
-    assert options(world / "window")["mask_mode"] == "nearest-exact"
+    assert options(world / "window")["latent_mask"] == "nearest-exact"
     seen.clear()
     run(*command, "--out", world / "whole", "--framing", "whole", "--latent-mask", "nearest")
     assert {size for size, _ in seen} == {(36, 48)}
     assert {resampling for _, resampling in seen} == {3} != {lanczos}  # bicubic
     assert options(world / "whole")["framing"] == "whole"
-    assert options(world / "whole")["mask_mode"] == "nearest"
+    assert options(world / "whole")["latent_mask"] == "nearest"
     output = run(*command, "--out", world / "whole", "--framing", "whole", code=1).output
-    assert "mask_mode = nearest, now it is nearest-exact" in " ".join(output.split())
+    assert "latent_mask = nearest, now it is nearest-exact" in " ".join(output.split())
     for flag in ("--framing", "--latent-mask"):
         output = run(*command, "--out", world / "x", flag, "other", code=2).output
         assert "cannot be 'other'" in output
@@ -51,7 +51,7 @@ def test_an_embedding_is_learnt_from_a_window_or_from_the_whole_picture(
 
 def fss(world: World, out: str) -> list[object]:
     data = ["--support", world / "support", "--query", world / "query", "--out", world / out]
-    return ["evaluate", "--protocol", "fss", *data, "--segmenter", "prototype", "--backbone", world.backbone]
+    return ["evaluate", "fss", *data, "--segmenter", "prototype", "--backbone", world.backbone]
 
 
 def test_few_shot_segmentation_counts_queries_or_episodes(world: World, run: Run) -> None:
@@ -96,4 +96,4 @@ def test_a_coarse_map_is_cut_at_the_threshold_or_above_it(world: World, run: Run
     assert options(world / "at-least")["attention_threshold"] == 0.4
     assert 102 / 255 < options(world / "above")["attention_threshold"] < 103 / 255  # type: ignore[operator]
     output = run(*command, "--out", world / "x", "--coarse-cut", "other", code=2).output
-    assert "--coarse-cut: expected one of at-least, above" in " ".join(output.replace("│", " ").split())
+    assert "'--coarse-cut': expected one of at-least, above" in " ".join(output.replace("│", " ").split())

@@ -27,7 +27,7 @@ class Chain:
 
     def masks(self, per_class: int = 2) -> None:
         at = self.at
-        fast = ["--steps", 1, "--batch", 1, "--accumulation", 1, "--preview", 0]
+        fast = ["--steps", 1, "--batch", 1, "--gradient-accumulation", 1, "--preview", 0]
         self.run("invert", "--images", self.support, "--out", at / "bank", "--model", self.model, *fast)
         draw = ["--per-class", per_class, "--steps", 1, "--height", 24, "--width", 40]
         self.run("generate", "--bank", at / "bank", "--out", at / "synth", *draw)
@@ -45,7 +45,7 @@ class Chain:
             ("scenes", ["--scenes", at / "scenes", "--layout", "scenes"]),
         ):
             out = ["--base-model", at / "base-model", "--out", at / "results" / name]
-            self.run("evaluate", "--protocol", "gfss", *common, *source, *out)
+            self.run("evaluate", "gfss", *common, *source, *out)
         return json.loads((at / "results" / "masks" / "metrics.json").read_text())
 
 
@@ -90,7 +90,7 @@ def test_fss_1000(chain: Chain, run: Run, tmp_path: Path) -> None:
     data = tmp_path / "data"
     flags = ["--query", data / "query", "--masks", tmp_path / "masks", "--ood", data / "ood.txt", "--queries", 2]
     out = ["--synthetic", 2, "--beta", 0, "--out", tmp_path / "results"]
-    run("evaluate", "--protocol", "fss", "--support", chain.support, *flags, *out, *chain.few_shot)
+    run("evaluate", "fss", "--support", chain.support, *flags, *out, *chain.few_shot)
     metrics = json.loads((tmp_path / "results" / "metrics.json").read_text())
     assert len(metrics["rows"]) == 4
     assert "chess_queen" in (tmp_path / "results" / "metrics.json").read_text()

@@ -1,4 +1,4 @@
-"""``aligndiff evaluate --protocol gfss``, whole, on a tiny backbone and drawn boxes."""
+"""``aligndiff evaluate gfss``, whole, on a tiny backbone and drawn boxes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Gfss:
         given |= {"backbone": self.backbone, "base-model": self.base_model, "out": self.out / out}
         given |= {name.replace("_", "-"): path for name, path in paths.items()}
         flags = [part for name, path in given.items() if path is not None for part in (f"--{name}", path)]
-        output = self.run("evaluate", "--protocol", "gfss", *flags, *FAST, *more, code=code).output
+        output = self.run("evaluate", "gfss", *flags, *FAST, *more, code=code).output
         return " ".join(output.replace("│", " ").split())
 
     def document(self, out: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_a_base_model_is_trained_once_and_left_alone(
     monkeypatch.setattr(base_training, "augment", never)
     gfss("b", "--method", "finetune", base_model=model)
     assert tree_bytes(model) == before
-    output = gfss("c", "--method", "gfs", "--base-rate", 0.5, code=1, base_model=model)
+    output = gfss("c", "--method", "gfs", "--base-lr", 0.5, code=1, base_model=model)
     assert "learning_rate = 0.01, now it is 0.5" in output
     assert "Give another folder with --base-model, or remove this one to train again" in output
     other = tmp_path / "base"
@@ -212,10 +212,10 @@ def test_every_method_gets_the_same_few_shots(gfss: Gfss) -> None:
         (["--layout", "scenes"], "--layout scenes and --scenes go together"),
         (["--scenes", "x"], "--layout scenes and --scenes go together"),
         (["--layout", "scenes", "--scenes", "x", "--method", "pifs"], "pifs does not learn from scenes"),
-        (["--method", "other"], "--method: expected one of finetune, gaps, pifs, gfs, got 'other'"),
-        (["--layout", "other"], "--layout: expected one of paste, plain, scenes, got 'other'"),
-        (["--scale-of", "other"], "--scale-of: expected one of frame, pixels, got 'other'"),
-        (["--conditioning", "other"], "--conditioning: expected one of full, text, got 'other'"),
+        (["--method", "other"], "'--method': expected one of finetune, gaps, pifs, gfs, got 'other'"),
+        (["--layout", "other"], "'--layout': expected one of paste, plain, scenes, got 'other'"),
+        (["--scale-of", "other"], "'--scale-of': expected one of frame, pixels, got 'other'"),
+        (["--conditioning", "other"], "'--conditioning': expected one of full, text, got 'other'"),
         (["--fold", "0,0"], "--fold: names a fold twice"),
         (["--fold", "0,1"], "with {fold} in --support"),
         (["--masks", "work/{fold}/masks"], "--masks holds {fold}, but no fold is named"),

@@ -189,4 +189,4 @@ def test_the_scale_of_pasted_objects_is_of_the_frame_or_of_pixels(world: World, 
     ratios = np.array(areas["frame"]) / np.array(areas["pixels"])
     np.testing.assert_allclose(ratios, (56 / 48) ** 2, rtol=0.15)
     output = run(*command, "--scale-of", "other", code=2).output
-    assert "--scale-of: expected one of frame, pixels, got 'other'" in " ".join(output.replace("│", " ").split())
+    assert "'--scale-of': expected one of frame, pixels, got 'other'" in " ".join(output.replace("│", " ").split())

@@ -23,7 +23,7 @@ def test_a_bank_of_several_encoders_is_written_and_drawn_from(world: World, run:
     model, bank, synth = FAMILIES[name](world / "model"), world / "bank", world / "synth"
     resources = ["--offload", "--vae-tiling"]
     inverted = ["invert", "--images", world / "support", "--model", model, "--out", bank]
-    run(*inverted, "--steps", 1, "--batch", 1, "--vectors", 2, "--preview", 0, *resources)
+    run(*inverted, "--steps", 1, "--batch", 1, "--num-vectors", 2, "--preview", 0, *resources)
     with safe_open(bank / "dog" / "01.safetensors", framework="pt") as file:
         assert {key: tuple(file.get_tensor(key).shape) for key in file.keys()} == keys  # noqa: SIM118 - not a dict
         header = json.loads(file.metadata()["aligndiff"])

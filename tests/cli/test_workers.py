@@ -24,7 +24,7 @@ def chain(world: World, tree: str) -> dict[str, list[object]]:
     made = commands(world, tree)
     grounding = ["--segmenter", "grounding", "--base", world / "base", "--grounding-steps", 2, "--grounding-batch", 2]
     made["grounded"] = ["mask", "--images", world / tree / "synth", "--out", world / tree / "grounded", *grounding]
-    made["gfss"] = ["evaluate", "--protocol", "gfss", "--base", world / "base", "--query", world / "base"]
+    made["gfss"] = ["evaluate", "gfss", "--base", world / "base", "--query", world / "base"]
     made["gfss"] += ["--support", world / "support", "--out", world / tree / "gfss", "--backbone", world.backbone]
     made["gfss"] += ["--epochs", 1, "--base-batch", 2, "--iterations", 1, "--batch", 2, "--crop", 32]
     made["gfss"] += ["--runs", 3, "--shots", 1]

@@ -12,7 +12,7 @@ from aligndiff_cli.engine.manifest import read_records, rewrite
 from aligndiff_cli.engine.run_file import read_run, write_run
 from aligndiff_cli.engine.runner import run_stage
 from aligndiff_cli.errors import FolderError
-from tests.stages.letters import Killed, Letters, Silent, contents, go
+from tests.engine.letters import Killed, Letters, Silent, contents, go
 
 
 def test_a_run_makes_everything_and_a_second_one_nothing(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from aligndiff_cli.engine import lock as claims
 from aligndiff_cli.engine.failures import read_failures
 from aligndiff_cli.engine.lock import Claim, one_at_a_time
 from aligndiff_cli.engine.manifest import ManifestWriter, read_records
-from aligndiff_cli.engine.runner import Item, Outcome, run_stage
+from aligndiff_cli.engine.runner import Outcome, run_stage
+from aligndiff_cli.engine.stage import Item
 from aligndiff_cli.engine.status import look
 from aligndiff_cli.engine.workers import Launched, Share, Team, join_team, parse_shard
 from aligndiff_cli.errors import FolderError, UsageError
-from tests.stages.letters import Killed, Letters, Silent, contents, go
+from tests.engine.letters import Killed, Letters, Silent, contents, go
 
 WORD = "abcdefghi"  # five batches: ab cd ef gh i
 

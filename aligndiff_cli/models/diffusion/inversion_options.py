@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.framing import FRAMINGS, Framing
 from aligndiff_cli.method.inversion import LossKind, MaskMode
 from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Insertion, check_template
+from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,14 @@ _CHOICES = {
     "framing": FRAMINGS,
     "mask_mode": ("nearest-exact", "nearest", "area"),
 }
+
+
+def suggested(defaults: ModelDefaults, **given: Any) -> InversionOptions:
+    """What suits a model, where nothing else (None) is given."""
+    own = {
+        "steps": defaults.inversion_steps,
+        "learning_rate": defaults.inversion_learning_rate,
+        "batch": defaults.inversion_batch,
+        "accumulation": defaults.inversion_accumulation,
+    }
+    return InversionOptions(**own | {name: value for name, value in given.items() if value is not None})

@@ -21,7 +21,7 @@ FOLD = "3"
 SCENES = 1000
 INVERT = ("--steps", "60")
 DRAW = ("--steps", "8", "--scheduler", "dpm++")
-TUNED = ("--backbone-rate", "0.003", "--classifier-rate", "0.03")
+TUNED = ("--backbone-lr", "0.003", "--classifier-lr", "0.03")
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,18 @@ class Reproduction:
         draw = ["--per-class", str(max(SAMPLE_COUNTS)), *DRAW, "--seed", run]
         return [
             ["generate", "--bank", f"{at}/bank", "--out", f"{at}/synth-many", *draw],
-            self.mask(f"gfss/1/{run}", "masks-many", "--seed", run, images="synth-many"),
+            self.refined(f"gfss/1/{run}", "masks-many", "synth-many"),
         ]
 
     def mask(self, folder: str, out: str, *flags: str, images: str = "synth") -> list[str]:
         """One way to make masks for a folder's samples."""
         at = f"{self.work}/{folder}"
-        support = ["--support", f"{at}/data/support"]
-        return ["mask", "--images", f"{at}/{images}", *support, "--out", f"{at}/{out}", *flags]
+        return ["mask", "--images", f"{at}/{images}", "--out", f"{at}/{out}", *flags]
 
-    def refined(self, folder: str) -> list[str]:
+    def refined(self, folder: str, out: str = "masks", images: str = "synth") -> list[str]:
         """S.Mask: Algorithm 1."""
-        return self.mask(folder, "masks", "--seed", folder.rsplit("/", 1)[1])
+        support = ["--support", f"{self.work}/{folder}/data/support"]
+        return self.mask(folder, out, *support, "--seed", folder.rsplit("/", 1)[1], images=images)
 
     def grounding(self, folder: str, base: Sequence[str] = ()) -> list[str]:
         """GD: trained once on fold 3's base scenes."""
@@ -119,7 +119,7 @@ class Reproduction:
         """Table 2: Algorithm 1's masks, filtered as in the paper and more strictly; GD's, which no filter follows."""
         at = f"{self.work}/fss/{run}"
         data = ["--support", f"{at}/data/support", "--query", f"{at}/data/query", "--ood", f"{at}/data/ood.txt"]
-        common = ["evaluate", "--protocol", "fss", *data, "--queries", "5", "--seed", run]
+        common = ["evaluate", "fss", *data, "--queries", "5", "--seed", run]
         return [
             [*common, "--masks", f"{at}/masks", "--out", f"{at}/results"],
             [*common, "--masks", f"{at}/masks", "--filter", "all", "--out", f"{at}/results-tested"],
@@ -130,7 +130,7 @@ class Reproduction:
         """One row of a GFSS table."""
         at = f"{self.work}/gfss"
         data = ["--base", f"{at}/data/base", "--query", f"{at}/data/query", "--base-model", f"{at}/base-model"]
-        row = ["evaluate", "--protocol", "gfss", *data, "--support", support, "--classes-per-step", "0", *flags]
+        row = ["evaluate", "gfss", *data, "--support", support, "--classes-per-step", "0", *flags]
         return [*row, "--out", f"{at}/{name}"]
 
     def rows(self, shots: int) -> Iterator[list[str]]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from aligndiff_cli.engine.lock import one_at_a_time
 from aligndiff_cli.engine.run_file import RunFile, own_run, write_run
-from aligndiff_cli.engine.runner import check_same_run, options_dict
+from aligndiff_cli.engine.runner import check_same_run
+from aligndiff_cli.engine.stage import plain
+from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.engine.workers import launcher_place
 from aligndiff_cli.errors import FolderError, UsageError
 from aligndiff_cli.models.device import pick_device
@@ -21,8 +23,8 @@ from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab, check_stride
 from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE, build_deeplab
-from aligndiff_cli.stages.common import versions
 from aligndiff_cli.stages.gfss.data import Rows, Scenes
+from aligndiff_cli.stages.options.evaluate import GfssOptions
 
 COMMAND = "evaluate (base stage)"
 
@@ -43,9 +45,8 @@ class BaseChoice:
 
     def options(self) -> dict[str, Any]:
         """Plain data for a run file."""
-        architecture, settings = options_dict(self.architecture, without=()), options_dict(self.settings, without=())
         together = {"data-parallel workers": self.workers} if self.workers > 1 else {}
-        return {**architecture, **settings, **together}
+        return plain({**asdict(self.architecture), **asdict(self.settings), **together})
 
     @cached_property
     def models(self) -> dict[str, dict[str, str]]:
@@ -140,39 +141,28 @@ class BaseModel:
         return model
 
 
-def base_choice(
-    backbone: str | None,
-    output_stride: int | None,
-    epochs: int | None,
-    batch: int | None,
-    rate: float | None,
-    crop: int | None,
-    together: bool = False,
-) -> BaseChoice:
+def base_choice(o: GfssOptions) -> BaseChoice:
     """How the base stage is done: the paper's settings, or small ones for the bundled backbone; what is given wins.
-
-    Args:
-        together: all of the launcher's workers train it at once.
 
     Raises:
         UsageError: an output stride other than 8, 16 or 32, or fewer pictures in a batch than workers.
     """
-    architecture, settings = (Architecture(), BaseSettings()) if backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
-    if output_stride is not None:
-        check_stride(output_stride)
+    architecture, settings = (Architecture(), BaseSettings()) if o.backbone else (POCKET_ARCHITECTURE, POCKET_BASE)
+    if o.output_stride is not None:
+        check_stride(o.output_stride)
         # the paper's rates are for stride 16; the same reach in pixels needs twice the rate at half the stride
-        rates = tuple(max(1, rate * architecture.output_stride // output_stride) for rate in architecture.rates)
-        architecture = replace(architecture, output_stride=output_stride, rates=rates)
+        rates = tuple(max(1, rate * architecture.output_stride // o.output_stride) for rate in architecture.rates)
+        architecture = replace(architecture, output_stride=o.output_stride, rates=rates)
     given: dict[str, Any] = {
-        "epochs": epochs,
-        "batch": batch,
-        "learning_rate": rate,
-        "crop": None if crop is None else (crop, crop),
+        "epochs": o.epochs,
+        "batch": o.base_batch,
+        "learning_rate": o.base_lr,
+        "crop": None if o.crop is None else (o.crop, o.crop),
     }
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
-    workers = launcher_place()[1] if together else 1
+    workers = launcher_place()[1] if o.data_parallel else 1
     if workers > settings.batch:
         raise UsageError(
             f"{workers} workers cannot share batches of {settings.batch}", remedy="Raise --base-batch, or use fewer"
         )
-    return BaseChoice(backbone, architecture, settings, workers)
+    return BaseChoice(o.backbone, architecture, settings, workers)

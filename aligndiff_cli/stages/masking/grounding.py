@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from aligndiff_cli.disk.images import Orientation
 from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.engine.lock import one_at_a_time
 from aligndiff_cli.engine.run_file import RunFile, own_run, relative_to_folder, write_run
-from aligndiff_cli.engine.runner import options_dict
+from aligndiff_cli.engine.stage import plain
+from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.consensus import ESTIMATE_PROBABILITY, Refined, iou
 from aligndiff_cli.method.grounding import object_window
@@ -29,8 +30,9 @@ from aligndiff_cli.models.diffusion.grounding_training import (
 )
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.stages.common import model_folder, oriented, versions
-from aligndiff_cli.stages.masking.mask_methods import Advance, ClassImages, PerImage, Results, Words
+from aligndiff_cli.stages.common import model_folder
+from aligndiff_cli.stages.masking.mask_methods import Advance, ClassImages, Refiner, Results, Words
+from aligndiff_cli.stages.options.mask import MaskOptions
 
 COMMAND = "grounding"
 MIN_PIXELS = 16
@@ -41,14 +43,11 @@ REMEDY = (
 )
 
 
-class GroundingRefiner(PerImage):
+class GroundingRefiner(Refiner):
     """Masks by a grounding module that has learnt the base classes, after Li et al. 2023 and smaller than theirs.
 
     Args:
-        source: the diffusion model whose features it reads.
-        base: labelled scenes whose classes have names; None to use a module that is there.
-        folder: holds the module, with a run.yaml of what it was trained on.
-        settings: of its training.
+        made_by: source of the diffusion model whose features it reads, unless the options name one.
 
     Raises:
         FolderError: there is no trained module and no base, or the folder's was trained on something else.
@@ -58,41 +57,36 @@ class GroundingRefiner(PerImage):
     unit = "steps"
     words = Words("with a mask", "without", "by the grounding module", "nothing found")
 
-    def __init__(
-        self,
-        source: str,
-        base: Path | None,
-        folder: Path,
-        settings: GroundingSettings,
-        *,
-        orientation: Orientation = "auto",
-        device: str,
-        seed: int,
-    ) -> None:
-        self._source = source
-        self._base = None if base is None else named_base(base, orientation)
-        self._orientation = orientation
-        self._folder = folder
-        self._settings = settings
-        self._device = device
-        self._seed = seed
+    def __init__(self, options: MaskOptions, made_by: str) -> None:
+        o = self._options = options
+        self._source = o.model or made_by
+        self._base = None if o.base is None else named_base(o.base, o.mask_orientation)
+        self._folder = o.grounding or o.out / "grounding"
+        self._settings = GroundingSettings(
+            o.grounding_steps,
+            o.grounding_batch,
+            o.grounding_lr,
+            o.grounding_width,
+            o.grounding_layers,
+            o.grounding_dice,
+        )
         self._objects: list[tuple[str, int]] = []
-        if base is None and not is_trained(folder):
+        if o.base is None and not is_trained(self._folder):
             raise FolderError(
                 "holds no trained grounding module",
-                folder,
+                self._folder,
                 "Pass --base, labelled scenes to train on, or the folder of a trained one as --grounding",
             )
 
     @cached_property
-    def model(self) -> DiffusionModel:
+    def diffusion(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
-        return load_diffusion(model_folder(self._source), device=self._device)
+        return load_diffusion(model_folder(self._source), device=self._options.device)
 
     @cached_property
     def segmenter(self) -> GroundingSegmenter:
         """The trained module at work."""
-        return GroundingSegmenter(self.model, load_grounding(self._folder, self.model))
+        return GroundingSegmenter(self.diffusion, load_grounding(self._folder, self.diffusion))
 
     @cached_property
     def trained_on(self) -> RunFile:
@@ -102,24 +96,22 @@ class GroundingRefiner(PerImage):
             FolderError: the folder's module was trained on something else.
         """
         before = own_run(self._folder, COMMAND, "--grounding")
-        model = {"source": self._source, "fingerprint": self.model.fingerprint}
+        model = {"source": self._source, "fingerprint": self.diffusion.fingerprint}
         if self._base is None:
             assert before is not None  # a trained module is there, so the folder is not empty
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)
         else:
-            s = self._settings
-            options: dict[str, Any] = options_dict(s, without=())
-            options |= {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base), **oriented(self._orientation)}
+            options = plain(asdict(self._settings)) | {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base)}
+            if self._options.mask_orientation != "auto":  # modules trained before it could be said have no such entry
+                options["mask_orientation"] = self._options.mask_orientation
             inputs = {"base": relative_to_folder(self._base.root, self._folder)}
-            wanted = RunFile(COMMAND, options, self._seed, inputs, {"diffusion": model}, versions())
+            wanted = RunFile(COMMAND, options, self._options.seed, inputs, {"diffusion": model}, versions())
         if before is not None:
             check_same_training(self._folder, before, wanted)
         return wanted
 
-    def describe(self) -> tuple[dict[str, Any], dict[str, Path], dict[str, str]]:
-        network = {"source": self.name, "fingerprint": joint_digest(_facts(self.trained_on))}
-        folders = {} if self._base is None else {"base": self._base.root}
-        return {"segmenter": self.name}, folders, network
+    def model(self) -> dict[str, str]:
+        return {"source": self.name, "fingerprint": joint_digest(_facts(self.trained_on))}
 
     def check(self) -> list[InputError]:
         """Find the objects to train on, unless that is done."""
@@ -164,13 +156,13 @@ class GroundingRefiner(PerImage):
         assert self._base is not None
         write_run(self._folder, self.trained_on)
         names = self._base.classes or []
-        train_grounding(self.model, names, self._draw, self._settings, self._seed, self._folder, advance)
+        train_grounding(self.diffusion, names, self._draw, self._settings, self._options.seed, self._folder, advance)
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         assert self._base is not None
         stem, cls = self._objects[int(rng.integers(len(self._objects)))]
         image, labels = self._base.load(stem)
-        return object_window(rng, image, labels, cls, self.model.image_size)
+        return object_window(rng, image, labels, cls, self.diffusion.image_size)
 
 
 def named_base(base: Path, orientation: Orientation = "auto") -> BaseFolder:

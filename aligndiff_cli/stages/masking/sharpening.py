@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 from aligndiff_cli.method.consensus import Image, Mask
 from aligndiff_cli.method.sharpening import Sharpened, choose
@@ -28,9 +27,9 @@ class Sharpener:
         """The network, loaded when first needed."""
         return load_sam(self._source, pick_device(self._device))
 
-    def describe(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """Options that decide the masks, and the network's source and fingerprint."""
-        return {"sharpen_iou": self._min_iou}, {"source": self._source, "fingerprint": self.sam.fingerprint}
+    def model(self) -> dict[str, str]:
+        """The network's source and fingerprint."""
+        return {"source": self._source, "fingerprint": self.sam.fingerprint}
 
     def sharpen(self, image: Image, mask: Mask) -> Sharpened:
         """One image (H, W, 3) with its mask bool (H, W); an empty mask stays empty.

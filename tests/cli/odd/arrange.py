@@ -14,12 +14,12 @@ from aligndiff_cli.engine.manifest import read_records
 from tests.cli.odd import Leaves
 from tests.cli.world import COUNT, NOVEL, World, draw_bank, draw_masks, draw_synth
 
-INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --accumulation 1 --preview 0"
+INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --gradient-accumulation 1 --preview 0"
 GENERATE = "generate --bank bank --out synth --per-class 2 --steps 1 --batch 2 --height 24 --width 40"
 MASK = "mask --images synth --out masks --segmenter attention"
 COMPOSE = "compose --foregrounds masks --base base --count 2 --out scenes"
 EXPORT = "export --masks masks --out set"
-FSS = "evaluate --protocol fss --support support --query query --masks masks --synthetic 2 --beta 0 --out results"
+FSS = "evaluate fss --support support --query query --masks masks --synthetic 2 --beta 0 --out results"
 FSS += " --segmenter prototype --backbone {backbone} --segmenter-size 32"
 IDS = [f"{cls}/text-{number}" for cls in NOVEL for number in range(COUNT)]
 

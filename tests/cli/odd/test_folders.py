@@ -94,7 +94,7 @@ FORCES = ("", " --force")
             (
                 "out in the truth",
                 masks,
-                "evaluate --protocol masks --predictions masks --truth masks/masks --out masks/masks/r",
+                "evaluate masks --predictions masks --truth masks/masks --out masks/masks/r",
                 "--out lies inside --predictions",
                 "masks",
                 2,

@@ -14,7 +14,7 @@ from tests.cli.odd import Case, check, records, table
 from tests.cli.world import World, draw_synth
 from tests.nasty import exif_turned, good_pair, image_and_mask, pipe, save, zero_bytes
 
-INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --accumulation 1 --preview 0"
+INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --gradient-accumulation 1 --preview 0"
 MASK = "mask --images synth --support support --out masks --segmenter prototype --backbone {backbone}"
 MASK += " --segmenter-size 64"
 
@@ -135,7 +135,7 @@ def test_odd_pairs(case: Case, world: World, run: Run, monkeypatch: pytest.Monke
     Case(
         "a truth that is a pipe",
         lambda w: (pipe(w / "query/dog/9.png"), copytree(w / "query", w / "mine", ignore=ignore_patterns("9*"))),
-        "evaluate --protocol masks --predictions mine --truth query --out results",
+        "evaluate masks --predictions mine --truth query --out results",
         "query/dog/9.png: has no prediction",
         lambda w, _: None,
     ),

@@ -267,7 +267,7 @@ def test_capitals_in_names_reach_the_prompt_of_diffusers(
     for name in ("Mug", "mug"):
         good_pair(world / "capitals" / name, "IMG_1")
     flags = INVERT.replace("support", str(world / "capitals")).replace("bank", str(world / "bank"))
-    output = run(*flags.format(model=folder).split(), "--vectors", vectors).output
+    output = run(*flags.format(model=folder).split(), "--num-vectors", vectors).output
     assert "The token of Mug/IMG_1 is <mug/img_1" in " ".join(output.split())
     paths = [world / "bank" / name / "IMG_1.safetensors" for name in ("Mug", "mug")]
     tokens = [read_embedding(path).token for path in paths]

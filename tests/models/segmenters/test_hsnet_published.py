@@ -13,7 +13,6 @@ from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.segmenters import load_segmenter
 from aligndiff_cli.models.segmenters.hsnet import HsnetSegmenter
 from aligndiff_cli.models.segmenters.hsnet_published import own_name
-from aligndiff_cli.stages.common import SegmenterChoice
 from tests.models.segmenters.checkpoints import State, hsnet_state, torchvision_state, torchvision_taps
 
 DEPTHS = (3, 4, 6, 3)
@@ -34,7 +33,7 @@ def file(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def segmenter(file: Path) -> HsnetSegmenter:
-    loaded = SegmenterChoice(None, file, None, None).load("cpu")
+    loaded = load_segmenter(weights=file, device="cpu")
     assert isinstance(loaded, HsnetSegmenter)
     return loaded
 

@@ -15,13 +15,12 @@ from aligndiff_cli.models.segmenters import base, load_segmenter
 from aligndiff_cli.models.segmenters.base import Pair, pool_mask
 from aligndiff_cli.models.segmenters.ssp import SspSettings, match
 from aligndiff_cli.models.segmenters.ssp_published import PublishedSspSegmenter
-from aligndiff_cli.stages.common import SegmenterChoice
 from tests.models.segmenters.checkpoints import State, ssp_features, ssp_state, torchvision_state
 from tests.models.segmenters.test_segmenters import picture
 
 
 def load(path: Path, size: int | None = None) -> PublishedSspSegmenter:
-    loaded = SegmenterChoice(None, path, None, size).load("cpu")
+    loaded = load_segmenter(weights=path, size=size, device="cpu")
     assert isinstance(loaded, PublishedSspSegmenter)
     return loaded
 
@@ -141,7 +140,9 @@ def test_an_object_between_all_samples_still_has_a_prototype(tmp_path: Path) -> 
 
 def test_the_second_pass_can_be_left_out(tmp_path: Path) -> None:
     torch.save(ssp_state((1, 1, 2)), tmp_path / "s.pth")
-    with_it, without = (SegmenterChoice(None, tmp_path / "s.pth", None, None, refine).load("cpu") for refine in (1, 0))
+    with_it, without = (
+        load_segmenter(weights=tmp_path / "s.pth", refine=refine, device="cpu") for refine in (True, False)
+    )
     assert with_it.fingerprint != without.fingerprint
     support, query = picture(0, 61, 90), picture(1, 75, 47)[0]
     one, other = (own.predict(own.condition([support]), [query])[0] for own in (with_it, without))

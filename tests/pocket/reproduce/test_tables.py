@@ -71,7 +71,8 @@ def test_every_command_exists_with_its_flags(tmp_path: Path) -> None:
     all_commands = [command for phase in plan.phases() for chain in phase for command in chain]
     assert {command[0] for command in all_commands} == {"prepare", "invert", "generate", "mask", "evaluate"}
     for command in all_commands:
-        known = {flag for parameter in commands[command[0]].params for flag in parameter.opts}
+        own = commands[command[0]] if command[0] != "evaluate" else commands["evaluate"].commands[command[1]]
+        known = {flag for parameter in own.params for flag in parameter.opts}
         assert {word for word in command if word.startswith("--")} <= known, command
     outputs = [(command[command.index("--out") + 1], tuple(command)) for command in all_commands]
     # only the grounding module's first folder is named twice: with the base scenes to train on, then without

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.engine.options import Options
 from aligndiff_cli.engine.run_file import RunFile
-from aligndiff_cli.engine.runner import Item, Made, Outcome, Plan, Summary, run_stage
+from aligndiff_cli.engine.runner import Outcome, run_stage
+from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import InputError
 
 
@@ -29,7 +31,7 @@ class Silent:
 
 
 @dataclass
-class Letters:
+class Letters(Stage[Options]):
     """Writes the letters of a word, two to a batch; the text of an item depends on its batch."""
 
     out: Path
@@ -42,7 +44,6 @@ class Letters:
     warned: str = ""
     hand: str = ""
     unit: str = "letters"
-    notes: Sequence[str] = ()
     batches: list[str] = field(default_factory=list)
 
     def describe(self) -> RunFile:
@@ -51,9 +52,6 @@ class Letters:
     def plan(self) -> Plan:
         items = [Item(letter, "cls", {"word": self.digest}, {"place": (letter, 0.5)}) for letter in self.word]
         return Plan([items[i : i + 2] for i in range(0, len(items), 2)])
-
-    def units(self, group: Sequence[Item]) -> int:
-        return len(group)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         batch = "".join(item.id for item in group)

@@ -1,0 +1,88 @@
+"""Options of `aligndiff generate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from aligndiff_cli.engine.options import Flag
+from aligndiff_cli.errors import UsageError
+from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, MODEL, MOST_PIXELS, DiffusionOptions
+
+Side = Annotated[int | None, Flag("Pixels.", MODEL, 8, MOST_PIXELS, unset="the model's own")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(DiffusionOptions):
+    """How images are drawn; None leaves a setting to the model."""
+
+    command: ClassVar[str] = "generate"
+    stage: ClassVar[str] = "aligndiff_cli.stages.generate:GenerateStage"
+
+    bank: Annotated[Path, Flag("Embedding bank, from `aligndiff invert`.", FOLDERS)]
+    per_class: Annotated[
+        int,
+        Flag("Images per class; a later run may ask for more. The paper makes 1000.", METHOD, 1, decides=False),
+    ] = 100
+    inverted_share: Annotated[
+        float,
+        Flag("Share made from the inverted embeddings; the rest has plain prompts (D.3).", METHOD, 0, 1, decides=False),
+    ] = 0.5
+    steps: Annotated[int | None, Flag("Sampling steps.", METHOD, 1, unset="50, or what the model suggests")] = None
+    guidance: Annotated[float | None, Flag("Guidance scale.", METHOD, 0, unset="7.5, or what the model suggests")] = (
+        None
+    )
+    scheduler: Annotated[
+        str | None,
+        Flag("Sampler: ddim, ddpm, euler, dpm++ ... or any diffusers class.", METHOD, unset="the model's own"),
+    ] = None
+    template: Annotated[str, Flag("Prompt of the plain half.", METHOD)] = "a photo of a {class}"
+    attention: Annotated[
+        str | None,
+        Flag(
+            "Attention layers the masks are read from, as halvings of the latent's resolution.",
+            METHOD,
+            unset="0,1,2, or what the model suggests",
+        ),
+    ] = None
+    attention_tokens: Annotated[
+        Literal["class", "onward"] | None,
+        Flag(
+            "Whose attention is a mask: class (the class's words, the release) or onward (these and all that follows "
+            "them, end and padding).",
+            METHOD,
+            unset="class, or what the model suggests",
+        ),
+    ] = None
+    attention_scaling: Annotated[
+        Literal["maximum", "range"] | None,
+        Flag(
+            "maximum (a map is divided by its maximum, the release) or range (its minimum becomes 0 as well).",
+            METHOD,
+            unset="maximum, or what the model suggests",
+        ),
+    ] = None
+    height: Side = None
+    width: Side = None
+    batch: Annotated[
+        int,
+        Flag("Images sampled at once; the last batch is filled up, so that more may be asked for later.", MODEL, 1),
+    ] = 8
+
+    def check(self) -> None:
+        self.attention_levels  # noqa: B018  reading it checks it
+
+    @property
+    def attention_levels(self) -> tuple[int, ...] | None:
+        """``"0,1,2"`` as numbers, sorted.
+
+        Raises:
+            UsageError: not a list of numbers from 0.
+        """
+        if self.attention is None:
+            return None
+        parts = [part.strip() for part in self.attention.split(",")]
+        if not all(part.isdecimal() for part in parts):
+            raise UsageError(f"--attention: expected numbers such as 0,1,2, got {self.attention!r}")
+        return tuple(sorted({int(part) for part in parts}))
