@@ -86,6 +86,11 @@ class Option:
         """The flag as it is typed for a value."""
         return f"--no-{self.long[2:]}" if self.default is True and value is False else self.long
 
+    def with_value(self, value: Any = None) -> str:
+        """The flag and its value (None: the flag alone) as they are typed."""
+        words = [] if self.flag.positional else [self.long]
+        return " ".join([*words, *([] if value is None else [str(value)])])
+
     @property
     def reads(self) -> bool:
         """Whether it names an input."""
@@ -194,13 +199,16 @@ def required(option: Option) -> bool:
     return option.default is MISSING
 
 
-def missing_for(options: Options, option: Option) -> str | None:
-    """What an option would need beside it to have a meaning, as flags; None where it has one."""
+def missing_for(options: Options, option: Option) -> tuple[Option, Any] | None:
+    """What an option would need beside it to have a meaning: another option and its first fitting value (None: any).
+
+    None where it has a meaning.
+    """
     for other, values in (option.flag.of or {}).items():
         present = getattr(options, other)
         if present not in values if values else present in (None, False):
-            wanted = next((value for value in values if value is not None), None)
-            return f"--{other.replace('_', '-')}" + (f" {wanted}" if wanted is not None else "")
+            beside = next(o for o in options_of(type(options)) if o.name == other)
+            return beside, next((value for value in values if value is not None), None)
     return None
 
 
@@ -214,10 +222,10 @@ def refuse_foreign(options: Options, given: Collection[str]) -> None:
         UsageError: the message names the first, and what it would go with.
     """
     for option in options_of(type(options)):
-        if option.name in given and (other := missing_for(options, option)):
-            flag, _, wanted = other.partition(" ")
-            beside = getattr(options, flag.strip("-").replace("-", "_"))
-            without = f"without {flag}" if beside in (None, False) else f"for {flag} {beside}"
+        if option.name in given and (missing := missing_for(options, option)):
+            other, wanted = missing
+            present = getattr(options, other.name)
             typed = option.typed(getattr(options, option.name))
-            remedy = f"Leave out {typed}, or give {flag}" + (f" {wanted}" if wanted else "")
+            without = f"without {other.with_value()}" if present in (None, False) else f"for {other.with_value(present)}"
+            remedy = f"Leave out {typed}, or give {other.with_value(wanted)}"
             raise UsageError(f"{typed} has no meaning {without}", remedy=remedy)

@@ -48,7 +48,7 @@ def export(masks: Path, form: str) -> list[object]:
 
 def compose(world: World, masks: Path, form: str) -> list[object]:
     command = ["compose", "--foregrounds", masks, "--base", world / "base", "--out", world / form, "--format", form]
-    return [*command, "--count", 6, "--memory", 3, "--min-area", 1]
+    return [*command, "--count", 6, "--memory", 3, *(["--min-area", 1] if form == "coco" else [])]
 
 
 def open_voc(root: Path) -> Sets:

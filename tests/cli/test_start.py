@@ -128,7 +128,7 @@ def test_an_interrupt_that_is_ignored_stays_so(folder: Path, tmp_path: Path) -> 
 
 def test_an_interrupt_of_work_says_that_it_is_kept(folder: Path, tmp_path: Path) -> None:
     words = (
-        "import os, signal; from aligndiff_cli.stages import runner\n"
+        "import os, signal; from aligndiff_cli.engine import runner\n"
         "runner.run_stage = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT)\n"
         "import sys; sys.argv = ['aligndiff', *sys.argv[1:]]\n"
         "from aligndiff_cli.__main__ import main; main()"

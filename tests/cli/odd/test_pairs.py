@@ -100,11 +100,11 @@ def half_turned(world: World) -> None:
 TOLD = "fits 01.jpg as it is shown and as it is stored"
 
 
-def orientation(option: str | None) -> Leaves:
+def orientation(option: str) -> Leaves:
     """What the bank's run file tells."""
 
     def leaves(world: World, _: object) -> None:
-        assert yaml.safe_load((world / "bank/run.yaml").read_text())["options"].get("mask_orientation") == option
+        assert yaml.safe_load((world / "bank/run.yaml").read_text())["options"]["mask_orientation"] == option
 
     return leaves
 
@@ -115,7 +115,7 @@ def orientation(option: str | None) -> Leaves:
         half_turned,
         INVERT,
         (f"support/dog/01.png {TOLD}", "--mask-orientation stored turns it"),
-        orientation(None),
+        orientation("auto"),
         0,
     ),
     *(

@@ -11,8 +11,8 @@ import pytest
 from aligndiff_cli.engine.run_file import write_run
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models.diffusion import grounding_training
-from aligndiff_cli.models.diffusion.grounding_training import GroundingSettings
 from aligndiff_cli.stages.masking.grounding import GroundingRefiner
+from aligndiff_cli.stages.options.mask import MaskOptions
 from tests.cli.world import draw_folders
 
 
@@ -20,8 +20,16 @@ from tests.cli.world import draw_folders
 def test_what_another_run_trains_otherwise_meanwhile_is_refused(tmp_path: Path, trained: bool) -> None:
     draw_folders(tmp_path)
     folder = tmp_path / "module"
-    refiner = GroundingRefiner("tiny", tmp_path / "base", folder, GroundingSettings(3, 2, 0.1), device="cpu", seed=0)
-    refiner.__dict__["model"] = SimpleNamespace(fingerprint="00")
+    options = MaskOptions(
+        images=tmp_path / "synth",
+        out=tmp_path / "masks",
+        segmenter="grounding",
+        base=tmp_path / "base",
+        grounding=folder,
+        grounding_steps=3,
+    )
+    refiner = GroundingRefiner(options, "tiny")
+    refiner.__dict__["diffusion"] = SimpleNamespace(fingerprint="00")
     wanted = refiner.trained_on
     write_run(folder, replace(wanted, options={**wanted.options, "steps": 4}))
     if trained:
