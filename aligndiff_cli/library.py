@@ -6,7 +6,7 @@
 >>> images, soft = ad.generate(model, "dog", v, n=8)    # uint8 (8, h, w, 3), float32 (8, h, w) in [0, 1]
 >>> segmenter = ad.load_segmenter("ssp")
 >>> masks = ad.refine(segmenter, [(image, mask)], images, soft, threshold=model.defaults.mask_threshold)
->>> scene = ad.compose(photo, labels, [(images[0], masks[0], 21)])
+>>> scene = ad.compose(photo, labels, [(image, mask, 21), (images[0], masks[0], 21)])
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ def compose(
 
     Args:
         image, labels: uint8 (H, W, 3) and (H, W).
-        objects: image uint8 (h, w, 3), mask bool (h, w) and class number of each, to draw from.
+        objects: image uint8 (h, w, 3), mask bool (h, w) and class number of each, to draw from; those whose mask is
+            empty are left out.
         seed: of how many, which, their scales and places.
         scale_range: lowest and highest scale; 1 fits an object's image into the base image.
 
@@ -176,7 +177,8 @@ def compose(
     """
     pools: dict[int, list[Any]] = {}
     for number, (picture, mask, class_id) in enumerate(objects):
-        pools.setdefault(class_id, []).append(cut_out(picture, mask, class_id, f"object {number}"))
+        if mask.any():
+            pools.setdefault(class_id, []).append(cut_out(picture, mask, class_id, f"object {number}"))
     ordered = list(pools.values())
     layout = sample_layout(
         np.random.default_rng(seed),

@@ -65,6 +65,50 @@ def test_every_path_is_known_as_read_or_written() -> None:
     assert {o.name for o in every if o.kind is str and o.reads} == {"model", "backbone", "sharpen"}
 
 
+def without(options: type[Options], other: str, values: tuple[Any, ...]) -> list[str] | None:
+    """A command in which an option has none of some values; None if it always has one."""
+    option = next(o for o in options_of(options) if o.name == other)
+    if option.default not in (MISSING, *values):
+        return usage(options)
+    choice = next((choice for choice in option.choices if choice not in values), None)
+    if choice is None:
+        return None
+    if option.flag.positional:
+        return [choice if word == "fss-1000" else word for word in usage(options)]
+    return [*usage(options), option.long, choice]
+
+
+def some_value(option: Option) -> list[str]:
+    """An option as it may be typed, with another value than its default."""
+    if option.kind is bool:
+        return [option.typed(not option.default)]
+    if option.kind in (int, float):
+        low, high = option.flag.least or 0, option.flag.most
+        return [option.long, next(str(n) for n in (0, 1, 2, 3, 64) if low <= n <= high and n != option.default)]
+    return [option.long, next(choice for choice in (*option.choices, "x") if choice != option.default)]
+
+
+FOREIGN = [
+    (options, option, words)
+    for options in COMMANDS
+    for option in options_of(options)
+    for other, values in (option.flag.of or {}).items()
+    if (words := without(options, other, values)) is not None
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "words"),
+    FOREIGN,
+    ids=[f"{options.command}-{option.name}" for options, option, _ in FOREIGN],
+)
+def test_a_flag_that_belongs_to_something_else_is_refused(
+    options: type[Options], option: Option, words: list[str]
+) -> None:
+    typed = some_value(option)
+    assert f"{typed[0]} has no meaning" in refused(*words, *typed)
+
+
 CONFIGS = [
     ("seed: true", "--seed", "got 'true' from"),
     ("seed: 1.5", "--seed", "got '1.5' from"),

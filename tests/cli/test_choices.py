@@ -97,3 +97,15 @@ def test_a_coarse_map_is_cut_at_the_threshold_or_above_it(world: World, run: Run
     assert 102 / 255 < options(world / "above")["attention_threshold"] < 103 / 255  # type: ignore[operator]
     output = run(*command, "--out", world / "x", "--coarse-cut", "other", code=2).output
     assert "'--coarse-cut': expected one of at-least, above" in " ".join(output.replace("│", " ").split())
+
+
+def test_a_folder_holds_one_precision_whatever_the_device_would_take(world: World, run: Run) -> None:
+    invert = ["invert", "--images", world / "support", "--model", world.model, "--out", world / "bank"]
+    run(*invert, "--steps", 1, "--preview", 0, "--dtype", "bfloat16")
+    generate = ["generate", "--bank", world / "bank", "--out", world / "synth", "--per-class", 2, "--steps", 2]
+    run(*generate, "--dtype", "bfloat16")
+    for command, folder in ([*invert, "--steps", 1, "--preview", 0], "bank"), (generate, "synth"):
+        assert options(world / folder)["dtype"] == "bfloat16"
+        said = " ".join(run(*command, code=1).output.split())
+        assert "dtype = bfloat16, now it is float32" in said  # what a CPU takes where nothing is said
+        assert "0 made" in run(*command, "--dtype", "bfloat16").output

@@ -113,7 +113,7 @@ def test_what_is_prepared_is_not_rendered_again(icons: Path, tmp_path: Path) -> 
     flags = ["prepare", "emoji-5i", "--icons", str(icons), "--scenes", "1", "--out", str(tmp_path)]
     first = CliRunner().invoke(app, flags)
     assert first.exit_code == 0, first.output
-    options = {"dataset": "emoji-5i", "fold": 0, "split": "test", "shots": 1, "per_class": 10, "scenes": 1}
+    options = {"dataset": "emoji-5i", "fold": 0, "shots": 1, "scenes": 1}
     assert yaml.safe_load((tmp_path / "run.yaml").read_text())["options"] == options
     shutil.rmtree(tmp_path / "query")
     assert "Already there." in CliRunner().invoke(app, flags).output

@@ -24,7 +24,7 @@ POCKET = Path(__file__).resolve().parents[2] / "pocket" / "segmenter"
 
 
 def load_segmenter(
-    name: str | None,
+    name: str | None = None,
     *,
     weights: str | Path | None = None,
     backbone: str | Path | None = None,
