@@ -226,6 +226,8 @@ def refuse_foreign(options: Options, given: Collection[str]) -> None:
             other, wanted = missing
             present = getattr(options, other.name)
             typed = option.typed(getattr(options, option.name))
-            without = f"without {other.with_value()}" if present in (None, False) else f"for {other.with_value(present)}"
+            without = (
+                f"without {other.with_value()}" if present in (None, False) else f"for {other.with_value(present)}"
+            )
             remedy = f"Leave out {typed}, or give {other.with_value(wanted)}"
             raise UsageError(f"{typed} has no meaning {without}", remedy=remedy)

@@ -125,9 +125,8 @@ class GfssStage(Stage[GfssOptions]):
         )
 
     def facts(self) -> dict[str, Any]:
-        """On how many workers the weights depend, if they learn together."""
-        workers = self.base_choice.workers
-        return {"data_parallel": workers} if workers > 1 else {}
+        """How many workers learn together, on which the weights depend."""
+        return {"data_parallel": self.base_choice.workers}
 
     def models(self) -> Mapping[str, Mapping[str, str]]:
         """The backbone."""

@@ -74,7 +74,7 @@ def test_data_parallel_training_is_asked_for_recorded_and_repeatable(world: Worl
     assert told.count("Results:") == 2, told
     assert tree_bytes(world / "first") == tree_bytes(world / "second")
     assert "data-parallel workers: 2" in (world / "first/gfss/base-model/run.yaml").read_text()
-    assert "data-parallel workers" in run(*runs[0], code=1).output, "another number of workers is another training"
+    assert "data_parallel = 2, now it is 1" in run(*runs[0], code=1).output, "another number is another training"
     run(*chain(world, "alone")["gfss"])
     weights = [(world / tree / "gfss/base-model/model.safetensors").read_bytes() for tree in ("first", "alone")]
     assert weights[0] != weights[1]

@@ -67,7 +67,9 @@ def test_settings_that_a_model_may_change_are_the_releases() -> None:
 
 
 def test_the_papers_settings_are_the_defaults() -> None:
-    defaults = {cls: {o.name: o.default for o in options_of(cls)} for cls in (InvertOptions, MaskOptions, ComposeOptions)}
+    defaults = {
+        cls: {o.name: o.default for o in options_of(cls)} for cls in (InvertOptions, MaskOptions, ComposeOptions)
+    }
     assert defaults[InvertOptions]["background_weight"] == 0.6  # Eq. 3
     assert defaults[InvertOptions]["per"] == "instance"  # 3.4
     assert defaults[MaskOptions]["consensus_iou"] == 0.8  # Algorithm 1

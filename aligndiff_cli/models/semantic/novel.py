@@ -29,7 +29,7 @@ class NovelSettings:
 
     Attributes:
         iterations, batch: per group of classes.
-        backbone_rate, classifier_rate: learning rates of SGD, falling as ``(1 - t) ** 0.9``.
+        backbone_lr, classifier_lr: learning rates of SGD, falling as ``(1 - t) ** 0.9``.
         distillation: weight of what keeps the model near the one before (0.1 on PASCAL, 0.5 on COCO for GAPS).
         crop: (height, width) of training windows in pixels.
         memory: base images kept for replay (paper: 500).
@@ -39,8 +39,8 @@ class NovelSettings:
 
     iterations: int = 200
     batch: int = 16
-    backbone_rate: float = 1e-3
-    classifier_rate: float = 1e-2
+    backbone_lr: float = 1e-3
+    classifier_lr: float = 1e-2
     distillation: float = 0.1
     crop: tuple[int, int] = (512, 512)
     memory: int = 500
@@ -175,7 +175,7 @@ def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
     method.train_mode()
     learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     body = [parameter for name, parameter in learning if not name.startswith("head.")]
-    groups = [{"params": body, "lr": s.backbone_rate}, {"params": model.head.parameters(), "lr": s.classifier_rate}]
+    groups = [{"params": body, "lr": s.backbone_lr}, {"params": model.head.parameters(), "lr": s.classifier_lr}]
     optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=method.weight_decay)
     drawn = batches(method.draw, method.task.seed, f"novel/{number}", range(s.iterations), method.batch)
     for step, (images, labels) in enumerate(drawn):

@@ -192,7 +192,7 @@ def test_a_run_follows_from_its_seed(deeplab: DeepLab, name: str) -> None:
 
 def test_the_classifier_and_the_body_have_rates_of_their_own(deeplab: DeepLab) -> None:
     body = deeplab.aspp.project[0].weight.detach().clone()
-    settings = replace(TINY, backbone_rate=0.0, classifier_rate=0.1)
+    settings = replace(TINY, backbone_lr=0.0, classifier_lr=0.1)
     method = Finetune(deeplab, task(), settings)
     next(learn(method, [[3]], lambda _: None))
     assert torch.equal(deeplab.aspp.project[0].weight, body)
@@ -204,7 +204,7 @@ def test_weights_decay_in_pifs_alone(deeplab: DeepLab, name: str, monkeypatch: p
     kind = METHODS[name]
     monkeypatch.setattr(kind, "loss", lambda self, features, *_: 0 * features.sum())
     first = deeplab.aspp.project[0].weight.detach().clone()
-    method = kind(deeplab, studied(deeplab), replace(TINY, iterations=1, backbone_rate=1.0))
+    method = kind(deeplab, studied(deeplab), replace(TINY, iterations=1, backbone_lr=1.0))
     next(learn(method, [[3]], lambda _: None))
     after = deeplab.aspp.project[0].weight.detach()
     torch.testing.assert_close(after, first * (1 - 1e-4) if name == "pifs" else first, rtol=1e-6, atol=0)

@@ -35,7 +35,7 @@ class Pifs(Method):
     @classmethod
     def defaults(cls) -> NovelSettings:
         """200 iterations at 1e-4, batches of at most 10, distillation weight 10 (the authors' steps of one class)."""
-        return NovelSettings(batch=10, backbone_rate=1e-4, classifier_rate=1e-4, distillation=10.0)
+        return NovelSettings(batch=10, backbone_lr=1e-4, classifier_lr=1e-4, distillation=10.0)
 
     @property
     def batch(self) -> int:
