@@ -83,6 +83,8 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
         raise UsageError("--force has no meaning for one shard", remedy="Remove the folder, or pass another --out")
     run = stage.describe()
     check_same_run(stage.out, run, force)
+    if force or read_run(stage.out) is None:
+        stage.verify()  # now: a run file with what cannot be would stand in the way later
     plan = stage.plan()
     with Claim(stage.out) as claim:
 

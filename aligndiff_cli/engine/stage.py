@@ -117,6 +117,9 @@ class Stage(ABC, Generic[Asked]):
         """Name -> ``{"source": ..., "fingerprint": ...}`` of every network used."""
         return {}
 
+    def verify(self) -> None:
+        """Refuse what the models cannot do, which only they can tell; asked once, before a folder is begun."""
+
     @abstractmethod
     def plan(self) -> Plan:
         """All there is to do."""

@@ -17,7 +17,6 @@ from aligndiff_cli.method.consensus import Image, Mask
 from aligndiff_cli.method.sharpening import prompt_of
 from aligndiff_cli.models.hub import network_folder
 from aligndiff_cli.models.pretrained import normalisation, pretrained, read_json
-from aligndiff_cli.models.segmenters.backbone import state_fingerprint
 
 NETWORKS: dict[str, type[PreTrainedModel]] = {"sam": SamModel, "sam2": Sam2Model, "sam2_video": Sam2Model}
 """By model_type; SAM 2's checkpoints are of its video model, which holds the image model whole."""
@@ -41,11 +40,6 @@ class Sam:
         self.side = int(prompts.image_size)
         self._mask_side = 4 * self.side // int(prompts.patch_size)
         self._keeps_shape = net.config.model_type == "sam"
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits over the weights and their names."""
-        return state_fingerprint(self.net)
 
     @torch.no_grad()
     def masks(self, images: Sequence[Image], masks: Sequence[Mask]) -> list[list[Mask]]:

@@ -13,6 +13,7 @@ import aligndiff_cli
 from aligndiff_cli.disk.bank import Embedding
 from aligndiff_cli.method.prompts import Insertion, Prompt, class_words
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters.description import SegmenterDescription, describe_segmenter
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.options.mask import MaskOptions
 from aligndiff_cli.stages.options.shared import DType, SegmenterOptions
@@ -68,6 +69,13 @@ def embedding_prompt(embedding: Embedding, cls: str) -> Prompt:
 def segmenter_notes(o: SegmenterOptions) -> tuple[str, ...]:
     """What a user of the bundled segmenter should know."""
     return () if o.backbone or o.segmenter_weights else (SEGMENTER_NOTE,)
+
+
+def describe_chosen(o: FssOptions | MaskOptions) -> SegmenterDescription:
+    """The few-shot segmenter that was asked for, not loaded."""
+    return describe_segmenter(
+        o.segmenter, weights=o.segmenter_weights, backbone=o.backbone, size=o.segmenter_size, refine=o.ssp_refine
+    )
 
 
 def load_chosen(o: FssOptions | MaskOptions) -> Segmenter:

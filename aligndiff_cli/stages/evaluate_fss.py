@@ -23,8 +23,9 @@ from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdo
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
+from aligndiff_cli.models.segmenters.description import SegmenterDescription
 from aligndiff_cli.report.charts import bar_chart
-from aligndiff_cli.stages.common import load_chosen, segmenter_notes
+from aligndiff_cli.stages.common import describe_chosen, load_chosen, segmenter_notes
 from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
@@ -69,6 +70,11 @@ class FssStage(Stage[FssOptions]):
         self._items: dict[str, tuple[Place, str]] = {}
 
     @cached_property
+    def about(self) -> SegmenterDescription:
+        """The few-shot segmenter, not loaded."""
+        return describe_chosen(self.options)
+
+    @cached_property
     def segmenter(self) -> Segmenter:
         """The few-shot segmenter, loaded when first needed."""
         return load_chosen(self.options)
@@ -82,13 +88,17 @@ class FssStage(Stage[FssOptions]):
         rows = table_rows(self.options.synthetic, real, FILTERED[self.options.filter])
         return rows if self.options.masks is not None else rows[:1]
 
+    def verify(self) -> None:
+        """Load the segmenter, which may refuse what is asked of it."""
+        _ = self.segmenter
+
     def facts(self) -> dict[str, str]:
         """Which segmenter it came to be."""
-        return {"segmenter": self.segmenter.name}
+        return {"segmenter": self.about.name}
 
     def models(self) -> dict[str, dict[str, str]]:
         """The segmenter."""
-        return {"segmenter": {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}}
+        return {"segmenter": {"source": self.about.name, "fingerprint": self.about.fingerprint}}
 
     def plan(self) -> Plan:
         """One item per place and class that has both support and query pairs, and an episode where these are counted.

@@ -23,6 +23,8 @@ from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, conf
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.segmenters import POCKET
+from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.load import POCKET_NOVEL
 from aligndiff_cli.models.semantic.methods import METHODS
@@ -110,6 +112,10 @@ class GfssStage(Stage[GfssOptions]):
         if o.crop is not None:
             given["crop"] = (o.crop, o.crop)
         return replace(own, **given)
+
+    def verify(self) -> None:
+        """Load the backbone, which may be none that a base model can be made of."""
+        load_backbone(self.options.backbone or POCKET)
 
     def resolved(self) -> GfssOptions:
         """The options with the method's own settings, and those of the base stage, filled in."""

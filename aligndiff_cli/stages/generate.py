@@ -19,7 +19,8 @@ from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError
 from aligndiff_cli.method.attention import quantise
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
-from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.diffusion.description import Description
+from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
@@ -42,14 +43,30 @@ class GenerateStage(Stage[GenerateOptions]):
         self._source = options.model or self.bank_run.models["diffusion"]["source"]
 
     @cached_property
-    def model(self) -> DiffusionModel:
-        """The diffusion model, checked to be the one the bank was made with.
+    def about(self) -> Description:
+        """The diffusion model, not loaded, and checked to be the one the bank was made with.
 
         Raises:
             ModelError: it is another one.
         """
         o = self.options
-        model = load_diffusion(
+        dtype = parse_dtype(o.dtype)
+        about = describe_diffusion(model_folder(self._source), device=o.device, dtype=dtype, vae_tiling=o.vae_tiling)
+        made_with = self.bank_run.models["diffusion"]
+        if about.fingerprint != made_with["fingerprint"]:
+            raise ModelError(
+                f"expected the model of the bank ({made_with['source']}), got another ({self._source})",
+                self.options.bank,
+                "Embeddings only mean something to the model they were learnt with: pass it with --model, "
+                "or run `aligndiff invert` again with this one",
+            )
+        return about
+
+    @cached_property
+    def model(self) -> DiffusionModel:
+        """The diffusion model, loaded when first needed."""
+        o = self.options
+        return load_diffusion(
             model_folder(self._source),
             device=o.device,
             dtype=parse_dtype(o.dtype),
@@ -57,23 +74,14 @@ class GenerateStage(Stage[GenerateOptions]):
             vae_tiling=o.vae_tiling,
             compiled=o.compile,
         )
-        made_with = self.bank_run.models["diffusion"]
-        if model.fingerprint != made_with["fingerprint"]:
-            raise ModelError(
-                f"expected the model of the bank ({made_with['source']}), got another ({self._source})",
-                self.options.bank,
-                "Embeddings only mean something to the model they were learnt with: pass it with --model, "
-                "or run `aligndiff invert` again with this one",
-            )
-        return model
 
     @cached_property
     def sample_options(self) -> SampleOptions:
         """The sampling settings, with the model's own values filled in."""
-        o, d = self.options, self.model.defaults
-        options = SampleOptions(
-            height=o.height or self.model.image_size[0],
-            width=o.width or self.model.image_size[1],
+        o, d = self.options, self.about.defaults
+        return SampleOptions(
+            height=o.height or self.about.image_size[0],
+            width=o.width or self.about.image_size[1],
             steps=o.steps or d.steps,
             guidance=d.guidance if o.guidance is None else o.guidance,
             scheduler=o.scheduler or d.scheduler,
@@ -81,12 +89,14 @@ class GenerateStage(Stage[GenerateOptions]):
             attention_tokens=o.attention_tokens or d.attention_tokens,
             attention_scaling=o.attention_scaling or d.attention_scaling,
         )
-        check_sampling(self.model, options)  # now: a run file with what cannot be would stand in the way later
-        return options
+
+    def verify(self) -> None:
+        """Refuse settings that the model cannot be sampled with (UsageError)."""
+        check_sampling(self.model, self.sample_options)
 
     def resolved(self) -> GenerateOptions:
         """The options with the model's own settings filled in."""
-        s, model = self.sample_options, self.model
+        s, about = self.sample_options, self.about
         return replace(
             self.options,
             steps=s.steps,
@@ -97,17 +107,17 @@ class GenerateStage(Stage[GenerateOptions]):
             attention_scaling=s.attention_scaling,
             height=s.height,
             width=s.width,
-            dtype=dtype_name(model.dtype),
-            vae_tiling=model.tiles(s.height or 0, s.width or 0),
+            dtype=dtype_name(about.dtype),
+            vae_tiling=about.tiles(s.height or 0, s.width or 0),
         )
 
     def facts(self) -> dict[str, Any]:
         """Where the model's coarse masks are to be cut, for the stages that read them."""
-        return {"mask_threshold": self.model.defaults.mask_threshold}
+        return {"mask_threshold": self.about.defaults.mask_threshold}
 
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""
-        return {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}}
+        return {"diffusion": {"source": self._source, "fingerprint": self.about.fingerprint}}
 
     def plan(self) -> Plan:
         """Every image of every class of the bank, a batch never mixing classes or kinds.
@@ -124,7 +134,7 @@ class GenerateStage(Stage[GenerateOptions]):
         groups: list[Sequence[Item]] = []
         for cls in sorted({record.cls for record in records.values()}):
             try:
-                self._check_prompt(Prompt(self.options.template, class_words(cls)))
+                self.about.check_prompt(Prompt(self.options.template, class_words(cls)))
             except InputError as error:
                 problems.append(InputError(error.what, self.options.bank / cls, error.remedy))
                 continue
@@ -142,20 +152,15 @@ class GenerateStage(Stage[GenerateOptions]):
             try:
                 embedding = bank.read_embedding(path)
                 width = embedding.vectors.shape[1]
-                if width != self.model.embedding_dim:
-                    what = f"expected an embedding of width {self.model.embedding_dim}, got {width}"
+                if width != self.about.embedding_dim:
+                    what = f"expected an embedding of width {self.about.embedding_dim}, got {width}"
                     raise InputError(what, path, "It was learnt with another model: put back the one that was here")
-                self._check_prompt(embedding_prompt(embedding, record.cls))
+                self.about.check_prompt(embedding_prompt(embedding, record.cls))
             except (InputError, UsageError) as error:  # the template is the file's, not the command's
                 problems.append(InputError(error.what, path, error.remedy))
             else:
                 usable[record.id] = name
         return usable
-
-    def _check_prompt(self, prompt: Prompt) -> None:
-        """Refuse a prompt that cannot be encoded, which would cost the batches it is in (InputError)."""
-        for encoder in self.model.encoders:
-            encoder.lay_out(prompt)
 
     def _counts(self) -> tuple[int, int]:
         inverted = round(self.options.per_class * self.options.inverted_share)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
@@ -19,9 +20,10 @@ from aligndiff_cli.errors import FolderError, GroupError, InputError, first_few
 from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions, suggested
-from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
 from aligndiff_cli.report.sheets import inversion_sheet
@@ -53,6 +55,13 @@ class InvertStage(Stage[InvertOptions]):
         self._tokens: dict[str, str] = {}
 
     @cached_property
+    def about(self) -> Description:
+        """The diffusion model, not loaded."""
+        o = self.options
+        dtype = parse_dtype(o.dtype)
+        return describe_diffusion(model_folder(self._source), device=o.device, dtype=dtype, vae_tiling=o.vae_tiling)
+
+    @cached_property
     def model(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
         o = self.options
@@ -70,7 +79,7 @@ class InvertStage(Stage[InvertOptions]):
         """The settings of Eq. 3, with the model's own values filled in."""
         o = self.options
         return suggested(
-            self.model.defaults,
+            self.about.defaults,
             steps=o.steps,
             learning_rate=o.lr,
             batch=o.batch,
@@ -86,22 +95,26 @@ class InvertStage(Stage[InvertOptions]):
             mask_mode=o.latent_mask,
         )
 
+    def verify(self) -> None:
+        """Refuse an initializer that the model has no token for (ModelError)."""
+        self.model.word_embedding(self.inversion.initializer)
+
     def resolved(self) -> InvertOptions:
         """The options with the model's own settings filled in."""
-        s, model = self.inversion, self.model
+        s, about = self.inversion, self.about
         return replace(
             self.options,
             steps=s.steps,
             lr=s.learning_rate,
             batch=s.batch,
             gradient_accumulation=s.accumulation,
-            dtype=dtype_name(model.dtype),
-            vae_tiling=model.tiles(*(s.size or model.image_size)),
+            dtype=dtype_name(about.dtype),
+            vae_tiling=about.tiles(*(s.size or about.image_size)),
         )
 
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""
-        return {"diffusion": {"source": self._source, "fingerprint": self.model.fingerprint}}
+        return {"diffusion": {"source": self._source, "fingerprint": self.about.fingerprint}}
 
     def plan(self) -> Plan:
         """One item per good pair (or per class), several in a batch.
@@ -126,11 +139,11 @@ class InvertStage(Stage[InvertOptions]):
     def _unfit_classes(self, classes: Set[str]) -> dict[str, InputError]:
         """Classes whose name is too long for a prompt, so that they do not spoil the batch they would be in."""
         o = self.inversion
-        word = self.model.word_embedding(o.initializer)[:1].expand(o.vectors, -1)
+        v = torch.zeros(o.vectors, self.about.embedding_dim)
         unfit = {}
         for cls in sorted(classes):
             try:
-                self.model.encode_prompts([Prompt(o.template, class_words(cls), word, o.insertion)])
+                self.about.check_prompt(Prompt(o.template, class_words(cls), v, o.insertion))
             except InputError as error:
                 unfit[cls] = InputError(error.what, self.options.images / cls, error.remedy)
         return unfit

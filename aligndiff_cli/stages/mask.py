@@ -69,6 +69,12 @@ class MaskStage(Stage[MaskOptions]):
         self.unit = self.refiner.unit
         self.notes = self.refiner.notes
 
+    def verify(self) -> None:
+        """Load the networks that may refuse what is asked of them."""
+        self.refiner.verify()
+        if self.sharpener:
+            _ = self.sharpener.sam
+
     def resolved(self) -> MaskOptions:
         """The options with what suits the segmenter filled in."""
         return self.refiner.resolved(self.options)

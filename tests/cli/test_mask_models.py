@@ -24,7 +24,7 @@ def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "segmenter", "size"),
-    [("hsnet", "hsnet", 64), ("ssp", "ssp", 64), ("torchvision", "ssp", 64), ("dinov2", "ssp", 70)],
+    [("hsnet", "hsnet", 64), ("ssp", "ssp", 64), ("torchvision", "ssp", 64), ("dinov2", "ssp", 64)],
 )
 def test_masks_are_made_with_it(
     world: World, run: Run, synth: Path, tmp_path: Path, kind: str, segmenter: str, size: int

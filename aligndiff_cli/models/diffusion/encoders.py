@@ -34,7 +34,8 @@ class TextEncoder(NamedTuple):
     @property
     def width(self) -> int:
         """Numbers in one token embedding."""
-        return int(self.network.config.hidden_size)
+        config = self.network.config
+        return int(config.hidden_size if hasattr(config, "hidden_size") else config.d_model)
 
     @property
     def embedding(self) -> nn.Module:

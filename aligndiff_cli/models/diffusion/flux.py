@@ -6,7 +6,6 @@ vector into.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section
 from aligndiff_cli.models.diffusion.flow import FlowModel
 from aligndiff_cli.models.diffusion.model import GuidanceKind
+from aligndiff_cli.models.diffusion.model_files import read_config
 from aligndiff_cli.models.diffusion.sd import clip
 from aligndiff_cli.models.diffusion.sd3 import encode_t5
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
 _DEV_TOKENS, _SCHNELL_TOKENS = 512, 256
 """T5 tokens of a prompt that either was trained with."""
+_SAMPLE_SIZE = 128
 
 
 class Flux(FlowModel):
@@ -50,12 +51,17 @@ class Flux(FlowModel):
     @classmethod
     def suggested(cls, folder: Path) -> ModelDefaults:
         """28 steps told a guidance of 3.5 (dev), or 4 steps (schnell)."""
-        config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
-        if config.get("guidance_embeds"):
+        if read_config(folder, "transformer").get("guidance_embeds"):
             return ModelDefaults(steps=28, guidance=3.5, attention_levels=(1,))
         return ModelDefaults(steps=4, guidance=0.0, attention_levels=(1,))
 
-    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
+    @classmethod
+    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
+        """That of an image of 1024 pixels, as the family's own pipeline has it."""
+        return _SAMPLE_SIZE, _SAMPLE_SIZE
+
+    @classmethod
+    def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         length = _DEV_TOKENS if pipeline.transformer.config.guidance_embeds else _SCHNELL_TOKENS
         return [
             clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +18,13 @@ from aligndiff_cli.errors import ModelError, first_line
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.diffusion.compiling import compile_denoiser
 from aligndiff_cli.models.diffusion.defaults import DEFAULTS_FILE, read_defaults
+from aligndiff_cli.models.diffusion.description import INDEX, Description
 from aligndiff_cli.models.diffusion.flux import Flux
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.model_files import check_weights, refuse_file
 from aligndiff_cli.models.diffusion.sd import StableDiffusion, StableDiffusionXL
 from aligndiff_cli.models.diffusion.sd3 import StableDiffusion3
+from aligndiff_cli.models.fingerprints import files_fingerprint
 from aligndiff_cli.models.hub import fetch, is_cached, part_files
 
 _FAMILIES: dict[str, type[DiffusionModel]] = {
@@ -32,8 +33,6 @@ _FAMILIES: dict[str, type[DiffusionModel]] = {
     "StableDiffusion3Pipeline": StableDiffusion3,
     "FluxPipeline": Flux,
 }
-_SAMPLES, _SAMPLE_BYTES = 256, 4096
-_INDEX = "model_index.json"
 _LIBRARIES = {"diffusers": "torch_dtype", "transformers": "dtype"}
 """Where networks are from, and what each calls the precision."""
 _NEEDLESS = ("position_ids",)
@@ -74,33 +73,48 @@ def load_diffusion(
         ModelError: no such folder, not to be had, or not a text-to-image pipeline of a known family.
         UsageError: no such device.
     """
+    about = describe_diffusion(source, device=device, dtype=dtype, vae_tiling=vae_tiling)
+    try:
+        pipeline = _pipeline(about.folder, about.dtype, about.family)
+    except _UNREADABLE as error:
+        raise _damaged(about.folder, error) from error
+    model = about.family(
+        pipeline,
+        source=about.source,
+        fingerprint=about.fingerprint,
+        defaults=about.defaults,
+        device=about.device,
+        offload=offload,
+        vae_tiling=vae_tiling,
+    )
+    _check_tokenizers(model, about.folder)
+    if compiled:
+        compile_denoiser(model.denoiser)
+    return model
+
+
+def describe_diffusion(
+    source: str | Path, *, device: str = "auto", dtype: torch.dtype | None = None, vae_tiling: bool | None = None
+) -> Description:
+    """What there is to know of a pipeline without loading it; arguments and errors as of `load_diffusion`."""
     target = pick_device(device)
     on_cuda = target.type == "cuda"
     refuse_file(Path(source))
     folder = Path(source) if Path(source).is_dir() else _download(str(source), half=on_cuda and dtype != torch.float32)
     family = _family(folder)
-    check_weights(folder, family.parts + family.optional_parts)
-    precision = dtype or (family.half if on_cuda else torch.float32)
+    parts = family.parts + family.optional_parts
+    check_weights(folder, parts)
     try:
         defaults = read_defaults(folder, family.suggested(folder))
-        pipeline = _pipeline(folder, precision, family)
     except _UNREADABLE as error:
-        raise ModelError(
-            f"cannot be loaded ({first_line(error)})", folder, "Download or copy the model again"
-        ) from error
-    model = family(
-        pipeline,
-        source=str(source),
-        fingerprint=fingerprint(folder, family.parts + family.optional_parts),
-        defaults=defaults,
-        device=target,
-        offload=offload,
-        vae_tiling=vae_tiling,
-    )
-    _check_tokenizers(model, folder)
-    if compiled:
-        compile_denoiser(model.denoiser)
-    return model
+        raise _damaged(folder, error) from error
+    precision = dtype or (family.half if on_cuda else torch.float32)
+    digits = fingerprint(folder, parts)
+    return Description(str(source), folder, family, digits, defaults, target, precision, vae_tiling)
+
+
+def _damaged(folder: Path, error: Exception) -> ModelError:
+    return ModelError(f"cannot be loaded ({first_line(error)})", folder, "Download or copy the model again")
 
 
 def _check_tokenizers(model: DiffusionModel, folder: Path) -> None:
@@ -116,17 +130,12 @@ def _check_tokenizers(model: DiffusionModel, folder: Path) -> None:
 
 
 def fingerprint(folder: Path, parts: Sequence[str]) -> str:
-    """A digest of the model: every configuration file in full, each weights file by size and samples.
+    """A digest of the model: its index, and the configurations and weights of these parts.
 
     Weights of another variant than the one that is loaded do not count: they may come and go with downloads.
-    Weights are sampled at 256 even places of 4 KiB (small files are thereby read in full), so that a
-    checkpoint of several GB costs milliseconds; any training run changes all of them.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted([folder / _INDEX, *_loaded_files(folder, parts)]):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        _add_file(digest, path)
-    return digest.hexdigest()
+    files = [folder / INDEX, *_loaded_files(folder, parts)]
+    return files_fingerprint((path.relative_to(folder).as_posix(), path) for path in files)
 
 
 def _loaded_files(folder: Path, parts: Sequence[str]) -> list[Path]:
@@ -136,21 +145,9 @@ def _loaded_files(folder: Path, parts: Sequence[str]) -> list[Path]:
     return [folder / name for part in parts for name in part_files(str(folder), there, part, half=half)]
 
 
-def _add_file(digest: Any, path: Path) -> None:
-    size = path.stat().st_size
-    digest.update(size.to_bytes(8, "big"))
-    with path.open("rb") as file:
-        if path.suffix != ".safetensors" or size <= _SAMPLES * _SAMPLE_BYTES:
-            digest.update(file.read())
-            return
-        for i in range(_SAMPLES):
-            file.seek(i * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
-            digest.update(file.read(_SAMPLE_BYTES))
-
-
 def _family(folder: Path) -> type[DiffusionModel]:
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _no_pipeline(folder) from error
     family = _named_family(index, folder)
@@ -172,7 +169,7 @@ def _named_family(index: Any, where: str | Path) -> type[DiffusionModel]:
 
 def _no_pipeline(where: str | Path) -> ModelError:
     remedy = "Pass a folder or hub id of a diffusers text-to-image pipeline"
-    return ModelError(f"not a diffusers pipeline: no readable {_INDEX}", where, remedy)
+    return ModelError(f"not a diffusers pipeline: no readable {INDEX}", where, remedy)
 
 
 def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) -> Any:
@@ -202,7 +199,7 @@ def _networks(folder: Path, parts: Sequence[str], dtype: torch.dtype) -> dict[st
     Raises:
         ModelError: a file lacks weights.
     """
-    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     half = _only_half(folder, parts)
     found = {}
     for part in parts:
@@ -257,13 +254,13 @@ def _quiet() -> Iterator[None]:
 
 def _download(source: str, *, half: bool) -> Path:
     def needed(sizes: Mapping[str, int], read: Callable[[str], Any]) -> list[str]:
-        if _INDEX not in sizes:
+        if INDEX not in sizes:
             raise _no_pipeline(source)
-        index = read(_INDEX)
+        index = read(INDEX)
         family = _named_family(index, source)
         parts = [part for part in family.parts + family.optional_parts if index.get(part, [None])[0]]
         variants = [
-            [_INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=own))]
+            [INDEX, *(name for part in parts for name in part_files(source, sizes, part, half=own))]
             for own in (half, not half)
         ]
         # One that is there already will do: a second one would cost a download, and make another model of the folder.

@@ -45,6 +45,11 @@ class LatentMoments:
     std: Tensor
 
 
+def in_tiles(height: int, width: int, asked: bool | None) -> bool:
+    """Whether a VAE works on an image of this size (in pixels) tile by tile; None leaves it to the size."""
+    return height * width > TILED_ABOVE if asked is None else asked
+
+
 class DiffusionModel(ABC):
     """A frozen text-to-image model. Attributes are read-only.
 
@@ -85,7 +90,7 @@ class DiffusionModel(ABC):
         self.vae = pipeline.vae
         self.scheduler = pipeline.scheduler
         self.denoiser = self._denoiser(pipeline)
-        self.encoders = self._text_encoders(pipeline)
+        self.encoders = self.text_encoders(pipeline)
         self.dtype: torch.dtype = self.denoiser.dtype
         self._vae_tiling = vae_tiling
         networks = [self.denoiser, self.vae, *(encoder.network for encoder in self.encoders)]
@@ -102,9 +107,15 @@ class DiffusionModel(ABC):
     def _denoiser(self, pipeline: Any) -> Any:
         """The network that predicts noise."""
 
+    @classmethod
     @abstractmethod
-    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
+    def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         """The text encoders, in the order their parts stand in an embedding."""
+
+    @classmethod
+    @abstractmethod
+    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
+        """(h, w) of the latents the model was trained on, from the configurations in its folder."""
 
     @property
     @abstractmethod
@@ -238,7 +249,7 @@ class DiffusionModel(ABC):
 
     def tiles(self, height: int, width: int) -> bool:
         """Whether the VAE works on an image of this size (in pixels) tile by tile, which shows a little at seams."""
-        return height * width > TILED_ABOVE if self._vae_tiling is None else self._vae_tiling
+        return in_tiles(height, width, self._vae_tiling)
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[np.ndarray]) -> LatentMoments:

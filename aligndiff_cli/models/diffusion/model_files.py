@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -61,6 +63,13 @@ def _kind(path: Path) -> str | None:
     if any(mark in key for key in keys for mark in ADAPTERS):
         return None
     return next((kind for mark, kind in BY_KEY.items() if any(mark in key for key in keys)), None)
+
+
+def read_config(folder: Path, part: str) -> dict[str, Any]:
+    """The configuration of one part of a model."""
+    config = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
+    assert isinstance(config, dict)
+    return config
 
 
 def check_weights(folder: Path, parts: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 
 from aligndiff_cli.errors import UsageError, first_line
@@ -94,6 +93,8 @@ def set_steps(scheduler: Any, steps: int, device: torch.device, told: Mapping[st
 @contextmanager
 def _unheard() -> Iterator[None]:
     """Keep the library's remarks off the terminal, such as that a setting is changed to suit the number of steps."""
+    from diffusers.utils import logging as diffusers_logging
+
     level = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     try:

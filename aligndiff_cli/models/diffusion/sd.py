@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.attention_unet import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.encoders import TextEncoder, encode_empty, encode_section
 from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.model_files import read_config
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
 
@@ -50,14 +52,19 @@ class StableDiffusion(DiffusionModel):
     def _denoiser(self, pipeline: Any) -> Any:
         return pipeline.unet
 
-    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
+    @classmethod
+    def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         return [clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l")]
+
+    @classmethod
+    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
+        """What the U-Net's configuration says."""
+        return _two_sides(read_config(folder, "unet")["sample_size"])
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels the model was trained at."""
-        size = self.unet.config.sample_size
-        h, w = (size, size) if isinstance(size, int) else size
+        h, w = _two_sides(self.unet.config.sample_size)
         return h * self.latent_factor, w * self.latent_factor
 
     @property
@@ -153,7 +160,8 @@ class StableDiffusionXL(StableDiffusion):
         if self.dtype is torch.float16 and self.vae.config.force_upcast:
             self.vae.to(torch.float32)  # its activations overflow in half precision
 
-    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
+    @classmethod
+    def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         return [
             clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l"),
             clip(pipeline.tokenizer_2, pipeline.text_encoder_2, "clip_g"),
@@ -178,6 +186,11 @@ class StableDiffusionXL(StableDiffusion):
         height, width = (side * self.latent_factor for side in x_t.shape[-2:])
         sizes = torch.tensor([height, width, 0, 0, height, width], device=x_t.device, dtype=self.dtype)
         return {"text_embeds": conditioning.pooled.to(self.dtype), "time_ids": sizes.expand(len(x_t), -1)}
+
+
+def _two_sides(size: int | Sequence[int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 def clip(tokenizer: Any, network: Any, name: str) -> TextEncoder:

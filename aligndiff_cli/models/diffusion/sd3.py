@@ -19,6 +19,7 @@ from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section, moved
 from aligndiff_cli.models.diffusion.flow import FlowModel
+from aligndiff_cli.models.diffusion.model_files import read_config
 from aligndiff_cli.models.diffusion.sd import clip
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
@@ -45,7 +46,14 @@ class StableDiffusion3(FlowModel):
         """28 steps at guidance 7, as the family's own pipeline."""
         return ModelDefaults(steps=28, guidance=7.0, attention_levels=(1,))
 
-    def _text_encoders(self, pipeline: Any) -> list[TextEncoder]:
+    @classmethod
+    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
+        """What the transformer's configuration says."""
+        side = read_config(folder, "transformer")["sample_size"]
+        return side, side
+
+    @classmethod
+    def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         found = [
             clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l"),
             clip(pipeline.tokenizer_2, pipeline.text_encoder_2, "clip_g"),

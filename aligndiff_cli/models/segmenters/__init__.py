@@ -21,6 +21,7 @@ __all__ = ["POCKET", "SEGMENTERS", "Conditioned", "Image", "Mask", "Pair", "Segm
 SEGMENTERS = ("hsnet", "ssp", "prototype")
 POCKET = Path(__file__).resolve().parents[2] / "pocket" / "segmenter"
 """Folder of the bundled backbone and of the HSNet weights trained on it."""
+HSNET_WEIGHTS = POCKET / "hsnet.safetensors"
 
 
 def load_segmenter(
@@ -69,7 +70,7 @@ def load_segmenter(
 
 def _training_free(name: str, backbone: str | Path | None, size: int | None, refine: bool, device: str) -> Segmenter:
     features = load_features(backbone or POCKET, pick_device(device))
-    side = _default_size(backbone) if size is None else size or None
+    side = default_size(backbone) if size is None else size or None
     if name == "prototype":
         from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 
@@ -97,9 +98,10 @@ def _trained(
             backbone,
             "Name a file of weights, or use ssp, which needs none.",
         )
-    path = Path(weights or POCKET / "hsnet.safetensors")
+    path = Path(weights or HSNET_WEIGHTS)
     return load_trained(name, path, backbone, size, pick_device(device), refine=refine)
 
 
-def _default_size(backbone: str | Path | None) -> int:
+def default_size(backbone: str | Path | None) -> int:
+    """Side in pixels at which segmenters without weights of their own look at pictures."""
     return 320 if backbone is not None else 256

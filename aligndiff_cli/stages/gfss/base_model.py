@@ -17,9 +17,9 @@ from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.engine.workers import launcher_place
 from aligndiff_cli.errors import FolderError, UsageError
 from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.fingerprints import network_fingerprint
 from aligndiff_cli.models.parallel import ALONE, Ranks, join_ranks
 from aligndiff_cli.models.segmenters import POCKET
-from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.base_training import WEIGHTS, BaseSettings, train_base
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab, check_stride
 from aligndiff_cli.models.semantic.load import POCKET_ARCHITECTURE, POCKET_BASE, build_deeplab
@@ -55,7 +55,7 @@ class BaseChoice:
         Raises:
             ModelError: the backbone cannot be read.
         """
-        fingerprint = load_backbone(self.backbone or POCKET).fingerprint()
+        fingerprint = network_fingerprint(self.backbone or POCKET)
         return {"backbone": {"source": self.backbone or "bundled", "fingerprint": fingerprint}}
 
 

@@ -21,6 +21,7 @@ from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.method.consensus import ESTIMATE_PROBABILITY, Refined, iou
 from aligndiff_cli.method.grounding import object_window
+from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.grounding import NOISE_LEVEL, GroundingSegmenter
 from aligndiff_cli.models.diffusion.grounding_training import (
     GroundingSettings,
@@ -28,7 +29,7 @@ from aligndiff_cli.models.diffusion.grounding_training import (
     load_grounding,
     train_grounding,
 )
-from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.stages.common import model_folder
 from aligndiff_cli.stages.masking.mask_methods import Advance, ClassImages, Refiner, Results, Words
@@ -79,6 +80,11 @@ class GroundingRefiner(Refiner):
             )
 
     @cached_property
+    def about(self) -> Description:
+        """The diffusion model, not loaded."""
+        return describe_diffusion(model_folder(self._source), device=self._options.device)
+
+    @cached_property
     def diffusion(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
         return load_diffusion(model_folder(self._source), device=self._options.device)
@@ -96,7 +102,7 @@ class GroundingRefiner(Refiner):
             FolderError: the folder's module was trained on something else.
         """
         before = own_run(self._folder, COMMAND, "--grounding")
-        model = {"source": self._source, "fingerprint": self.diffusion.fingerprint}
+        model = {"source": self._source, "fingerprint": self.about.fingerprint}
         if self._base is None:
             assert before is not None  # a trained module is there, so the folder is not empty
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)

@@ -18,10 +18,12 @@ from aligndiff_cli.method.consensus import Image, Mask, Refined, iou, refine
 from aligndiff_cli.method.noise_learning import learn_noise
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.fingerprints import network_fingerprint
 from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
 from aligndiff_cli.models.segmenters import POCKET, Segmenter
 from aligndiff_cli.models.segmenters.backbone import load_backbone
-from aligndiff_cli.stages.common import SEGMENTER_NOTE, load_chosen, segmenter_notes
+from aligndiff_cli.models.segmenters.description import SegmenterDescription
+from aligndiff_cli.stages.common import SEGMENTER_NOTE, describe_chosen, load_chosen, segmenter_notes
 from aligndiff_cli.stages.options.mask import MaskOptions
 
 Advance = Callable[..., None]
@@ -72,6 +74,9 @@ class Refiner(ABC):
     @abstractmethod
     def model(self) -> dict[str, str]:
         """The network's source and fingerprint."""
+
+    def verify(self) -> None:  # noqa: B027  nothing, for most
+        """Refuse what the network cannot do; asked once, before a folder is begun."""
 
     def check(self) -> list[InputError]:
         """Read through what is needed besides the images; what of it cannot be used."""
@@ -135,21 +140,30 @@ class ConsensusRefiner(Refiner):
         self._real: dict[str, list[Pair]] = {}
 
     @cached_property
+    def about(self) -> SegmenterDescription:
+        """The few-shot segmenter, not loaded."""
+        return describe_chosen(self._options)
+
+    @cached_property
     def segmenter(self) -> Segmenter:
         """The few-shot segmenter, loaded when first needed."""
         return load_chosen(self._options)
+
+    def verify(self) -> None:
+        """Load the segmenter, which may refuse what is asked of it."""
+        _ = self.segmenter
 
     @cached_property
     def most_shown(self) -> int | None:  # type: ignore[override]  # found out when it is asked for
         """Most accepted pairs to re-condition on; None for all."""
         asked = self._options.max_supports
-        return self.segmenter.max_supports if asked is None else asked or None
+        return self.about.max_supports if asked is None else asked or None
 
     def resolved(self, o: MaskOptions) -> MaskOptions:
         return replace(o, max_supports=self.most_shown or 0)
 
     def model(self) -> dict[str, str]:
-        return {"source": self.segmenter.name, "fingerprint": self.segmenter.fingerprint}
+        return {"source": self.about.name, "fingerprint": self.about.fingerprint}
 
     def check(self) -> list[InputError]:
         """Keep the pairs that can be used; return what cannot."""
@@ -202,8 +216,11 @@ class NoiseRefiner(Refiner):
         self.notes = () if options.backbone else (SEGMENTER_NOTE,)
 
     def model(self) -> dict[str, str]:
-        backbone = load_backbone(self._options.backbone or POCKET)
-        return {"source": self.name, "fingerprint": backbone.fingerprint()}
+        return {"source": self.name, "fingerprint": network_fingerprint(self._options.backbone or POCKET)}
+
+    def verify(self) -> None:
+        """Load the backbone, which may be none that can be trained on."""
+        load_backbone(self._options.backbone or POCKET)
 
     def inputs(self, cls: str, images: Mapping[str, str]) -> dict[str, str]:
         """Every image is judged by the others."""

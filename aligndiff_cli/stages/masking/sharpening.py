@@ -7,6 +7,7 @@ from functools import cached_property
 from aligndiff_cli.method.consensus import Image, Mask
 from aligndiff_cli.method.sharpening import Sharpened, choose
 from aligndiff_cli.models.device import pick_device
+from aligndiff_cli.models.fingerprints import network_fingerprint
 from aligndiff_cli.models.sam import Sam, load_sam
 
 
@@ -29,7 +30,7 @@ class Sharpener:
 
     def model(self) -> dict[str, str]:
         """The network's source and fingerprint."""
-        return {"source": self._source, "fingerprint": self.sam.fingerprint}
+        return {"source": self._source, "fingerprint": network_fingerprint(self._source)}
 
     def sharpen(self, image: Image, mask: Mask) -> Sharpened:
         """One image (H, W, 3) with its mask bool (H, W); an empty mask stays empty.

@@ -15,6 +15,7 @@ from aligndiff_cli.disk.bank import Embedding, prompt_tokens, write_embedding
 from aligndiff_cli.errors import InputError, ModelError, UsageError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOptions, invert, load_diffusion, sample
+from aligndiff_cli.models.diffusion.load import describe_diffusion
 from tests.models.diffusion.families import FAMILIES
 
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
@@ -81,6 +82,19 @@ def test_pixels_equal_the_plain_pipeline(model, name, guidance, family_folder) -
         assert (coarse is None) is not capture
     assert coarse.shape == (2, H, W)
     assert 0 <= coarse.min() <= coarse.max() <= 1
+
+
+def test_a_description_tells_what_the_loaded_model_does(name, model, family_folder) -> None:
+    about = describe_diffusion(family_folder(name), device="cpu")
+    for what in ("fingerprint", "defaults", "device", "dtype", "image_size", "embedding_dim"):
+        assert getattr(about, what) == getattr(model, what), what
+    prompt = Prompt(ADJECTIVE, "chess queen", torch.zeros(2, model.embedding_dim))
+    for unloaded, loaded in zip(about.encoders, model.encoders, strict=True):
+        assert (unloaded.name, unloaded.length, unloaded.width) == (loaded.name, loaded.length, loaded.width)
+        assert unloaded.lay_out(prompt) == loaded.lay_out(prompt)
+    assert (about.tiles(1024, 1024), about.tiles(2048, 1536)) == (False, True)
+    with pytest.raises(InputError, match="tokens long"):
+        about.check_prompt(Prompt("a photo of a {class}", "dog " * 300))
 
 
 @pytest.mark.parametrize("insertion", ["input", "encoded"])

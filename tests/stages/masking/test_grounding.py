@@ -29,7 +29,7 @@ def test_what_another_run_trains_otherwise_meanwhile_is_refused(tmp_path: Path, 
         grounding_steps=3,
     )
     refiner = GroundingRefiner(options, "tiny")
-    refiner.__dict__["diffusion"] = SimpleNamespace(fingerprint="00")
+    refiner.__dict__["about"] = SimpleNamespace(fingerprint="00")
     wanted = refiner.trained_on
     write_run(folder, replace(wanted, options={**wanted.options, "steps": 4}))
     if trained:
