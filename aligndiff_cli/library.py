@@ -31,7 +31,7 @@ from aligndiff_cli.errors import InputError, ModelError
 from aligndiff_cli.method import consensus
 from aligndiff_cli.method.composition import INVERTED_SHARE, N_MAX, SCALE_RANGE, Scene, cut_out, paste, sample_layout
 from aligndiff_cli.method.framing import framed
-from aligndiff_cli.method.prompts import PLAIN_TEMPLATE, Prompt, class_words
+from aligndiff_cli.method.prompts import TEXT_TEMPLATE, Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion import inversion
 from aligndiff_cli.models.diffusion.inversion_options import suggested
@@ -105,13 +105,13 @@ def generate(
     *,
     seed: int = 0,
     batch: int = 8,
-    template: str = PLAIN_TEMPLATE,
+    template: str = TEXT_TEMPLATE,
     **sampling: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw images of a class, and the attention their pixels pay to its name (paper 3.6).
 
     Args:
-        embedding: v*; None for the plain prompt, ``template`` with the name in it.
+        embedding: v*; None for a text prompt, ``template`` with the name in it.
         n: images.
         batch: images drawn at once.
         sampling: fields of `SampleOptions`, such as ``steps=20``; the others are what suits the model.

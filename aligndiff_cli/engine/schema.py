@@ -83,7 +83,7 @@ RECORD: Fields = {
 
 RECORD_OF: Mapping[str, Fields] = {
     "generate": {"parameters.kind": SAMPLE},
-    "mask": {"measured.area": SHARE},
+    "mask": {"parameters.kind": SAMPLE, "measured.area": SHARE},
 }
 """Of a command's records, what other stages need."""
 

@@ -250,7 +250,7 @@ def class_differences(results: Collection[ClassResult], row: str, base: str) -> 
     """IoU of a row minus that of another, class by class, highest first (the bars of Figs. A1 and A2).
 
     Classes without a defined IoU in either are left out. The paper calls out-of-distribution the classes for which
-    plain text samples lower the IoU (negative bars), and reports the five lowest.
+    text samples lower the IoU (negative bars), and reports the five lowest.
     """
     found = []
     for result in results:

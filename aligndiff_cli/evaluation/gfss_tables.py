@@ -1,4 +1,4 @@
-"""Results of generalized few-shot segmentation as a JSON document and as Markdown.
+"""Results of generalized few-shot segmentation as a JSON document and as tables.
 
 The habits are those of :mod:`aligndiff_cli.evaluation.tables`. A figure of several runs is "mean ± standard deviation".
 """
@@ -18,7 +18,8 @@ from aligndiff_cli.evaluation.gfss import (
     over_runs,
     over_steps,
 )
-from aligndiff_cli.evaluation.tables import DASH, SCHEMA, markdown_table, spread_percent
+from aligndiff_cli.evaluation.tables import DASH, SCHEMA, spread_percent
+from aligndiff_cli.table import Block, Table
 
 REPORTS: dict[str, tuple[str, Callable[[RunResult], Scores]]] = {
     "last": ("after the last step", last),
@@ -103,13 +104,13 @@ def _name(class_id: int, names: Mapping[int, str]) -> str:
     raise ValueError(f"class {class_id} has no name")
 
 
-def gfss_markdown(document: Mapping[str, Any]) -> str:
-    """The table of scores, that of classes, notes, and the support pictures."""
-    blocks = [_score_table(document), _class_table(document), _notes(document), _support_table(document)]
-    return "\n".join(block for block in blocks if block)
+def gfss_report(document: Mapping[str, Any]) -> list[Block]:
+    """The table of scores, that of classes, notes, and the support pictures where a run names any."""
+    pictures = _support_table(document)
+    return [_score_table(document), _class_table(document), _notes(document), *([pictures] if pictures.rows else [])]
 
 
-def _score_table(document: Mapping[str, Any]) -> str:
+def _score_table(document: Mapping[str, Any]) -> Table:
     folds = document["folds"]
     parts = [(f"fold {fold['fold']}, ", fold) for fold in folds] if len(folds) > 1 else []
     parts.append(("all folds, " if parts else "", document["overall"]))
@@ -118,16 +119,16 @@ def _score_table(document: Mapping[str, Any]) -> str:
         for prefix, figures in parts
         for report, (name, _) in REPORTS.items()
     ]
-    return markdown_table(["mIoU", "base", "novel", "HM"], rows)
+    return Table(["mIoU", "base", "novel", "HM"], rows)
 
 
-def _class_table(document: Mapping[str, Any]) -> str:
+def _class_table(document: Mapping[str, Any]) -> Table:
     rows = [[row["name"], row["part"], spread_percent(row["iou"])] for row in document["classes"]]
-    return markdown_table(["class", "base / novel", "IoU"], rows)
+    return Table(["class", "base / novel", "IoU"], rows)
 
 
-def _support_table(document: Mapping[str, Any]) -> str:
-    """A row per fold and novel class, a column per run; nothing where no run names its pictures."""
+def _support_table(document: Mapping[str, Any]) -> Table:
+    """A row per fold and novel class, a column per run."""
     numbers = sorted({run["run"] for run in document["runs"]})
     rows = []
     for fold in document["folds"]:
@@ -135,7 +136,7 @@ def _support_table(document: Mapping[str, Any]) -> str:
         for cls in sorted(set().union(*support.values())):
             stems = [", ".join(support.get(number, {}).get(cls, ())) or DASH for number in numbers]
             rows.append([cls, str(fold["fold"]) or DASH, *stems])
-    return markdown_table(["support pictures", "fold", *(f"run {n}" for n in numbers)], rows) if rows else ""
+    return Table(["support pictures", "fold", *(f"run {n}" for n in numbers)], rows)
 
 
 def _notes(document: Mapping[str, Any]) -> str:
@@ -151,7 +152,7 @@ def _notes(document: Mapping[str, Any]) -> str:
         lines.append("± is the standard deviation over the runs of a fold.")
         if len(folds) > 1:
             lines.append("All folds: the mean of the folds' figures, and of their deviations.")
-    return " ".join(lines) + "\n"
+    return " ".join(lines)
 
 
 def _runs(folds: Sequence[Mapping[str, Any]]) -> str:

@@ -57,7 +57,7 @@ class Placement:
 
     Attributes:
         class_index: index of the class among the pools.
-        sample_index: index of the sample in the pool of its class: inverted or real ones first, then plain ones.
+        sample_index: index of the sample in the pool of its class: inverted or real ones first, then text ones.
         scale: factor on the object's size at :func:`unit_scale`.
         top, left: position in [0, 1) within the room the object has along y and along x.
     """
@@ -118,12 +118,12 @@ def sample_layout(
     """Draw the objects of one scene (D.2): 1 to ``n_max`` of them, scale uniform, place uniform.
 
     Each object's class is drawn uniformly among the classes that have a sample, so that one with fewer usable
-    samples is pasted as often as the others; then whether it is an inverted (or real) sample or a plain one (D.3),
+    samples is pasted as often as the others; then whether it is an inverted (or real) sample or a text one (D.3),
     where the class has both; then the sample.
 
     Args:
         rng: source of every random choice; the same state gives the same layout.
-        pool_sizes: for each class, how many inverted or real samples and how many plain ones it has.
+        pool_sizes: for each class, how many inverted or real samples and how many text ones it has.
         inverted_share: probability in [0, 1] of the first of the two (paper: 0.5).
         n_max: most objects in one scene, at least 1 (paper: 3).
         scale_range: lowest and highest scale, positive (paper: 0.1 and 2.0).
@@ -150,12 +150,12 @@ def sample_layout(
 
 
 def _draw_sample(rng: np.random.Generator, sizes: tuple[int, int], inverted_share: float) -> int:
-    """Index of a sample in the inverted ones followed by the plain ones."""
-    inverted, plain = sizes
+    """Index of a sample in the inverted ones followed by the text ones."""
+    inverted, text = sizes
     first = rng.random() < inverted_share
-    if (first and inverted) or not plain:
+    if (first and inverted) or not text:
         return int(rng.integers(inverted))
-    return inverted + int(rng.integers(plain))
+    return inverted + int(rng.integers(text))
 
 
 def unit_scale(cutout: Cutout, frame: tuple[int, int], scale_of: ScaleOf) -> float:

@@ -19,7 +19,7 @@ Insertion = Literal["input", "encoded"]
 Role = Literal["text", "v", "class"]
 
 ADJECTIVE_TEMPLATE = "a photo of a {v*} {class}"
-PLAIN_TEMPLATE = "a photo of a {class}"
+TEXT_TEMPLATE = "a photo of a {class}"
 NOUN_TEMPLATE = "a photo of a {v*}"
 
 _PLACE = re.compile(r"(\{v\*\}|\{class\})")
@@ -41,7 +41,7 @@ class Prompt:
     Attributes:
         template: text with ``{class}`` and, optionally, ``{v*}``; with ``{v*}`` alone v* is the noun.
         class_name: the class in words, e.g. ``"chess queen"``.
-        embedding: v*, shape (vectors, dim), or None for the plain prompt.
+        embedding: v*, shape (vectors, dim), or None for a prompt of text alone.
         insertion: ``"input"`` puts v* among the token embeddings before the text encoder runs (the public
             release); ``"encoded"`` puts it into the encoded sequence V (paper 3.4).
 
@@ -93,7 +93,7 @@ class Prompt:
 
     @property
     def vectors(self) -> int:
-        """Vectors of v*, 0 for the plain prompt."""
+        """Vectors of v*, 0 without v*."""
         return 0 if self.embedding is None else self.embedding.shape[0]
 
     def __str__(self) -> str:

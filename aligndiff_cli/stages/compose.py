@@ -42,24 +42,32 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Foreground:
-    """An object that may be pasted: its picture and its mask, and what both hashed to when the run was planned."""
+    """An object that may be pasted.
+
+    Attributes:
+        id: of its sample; ``real/<class>/<stem>`` of a real pair.
+        kind: "inverted", "text" or "real".
+        load: reads its picture and its mask.
+        digest: what both hashed to when the run was planned.
+    """
 
     id: str
+    kind: str
     load: Callable[[], tuple[np.ndarray, np.ndarray]]
     digest: str
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The objects of one class: the inverted and real ones first, then the plain ones (D.3)."""
+    """The objects of one class: the inverted and real ones first, then those of text prompts (D.3)."""
 
     cls: str
     class_id: int
-    guided: Sequence[Foreground]
-    plain: Sequence[Foreground]
+    inverted: Sequence[Foreground]
+    text: Sequence[Foreground]
 
     def __getitem__(self, index: int) -> Foreground:
-        return self.guided[index] if index < len(self.guided) else self.plain[index - len(self.guided)]
+        return self.inverted[index] if index < len(self.inverted) else self.text[index - len(self.inverted)]
 
 
 class ComposeStage(Stage[ComposeOptions]):
@@ -92,21 +100,21 @@ class ComposeStage(Stage[ComposeOptions]):
 
     @cached_property
     def _by_class(self) -> dict[str, tuple[list[Foreground], list[Foreground]]]:
-        """Class -> (inverted and real, plain) objects; samples whose mask came out empty are left out."""
+        """Class -> (inverted and real, text) objects; samples whose mask came out empty are left out."""
         pools: dict[str, tuple[list[Foreground], list[Foreground]]] = {}
         for sample in read_samples(self.options.foregrounds, self._problems):
             if sample.area > 0:
                 own = pools.setdefault(sample.cls, ([], []))[sample.kind == TEXT]
-                own.append(Foreground(sample.id, sample.load, joint_digest(sample.digests)))
+                own.append(Foreground(sample.id, sample.kind, sample.load, joint_digest(sample.digests)))
         if self.options.support is not None:
             o = self.options
             scan = scan_support(self.options.support, o.support_masks, o.mask_orientation)
             self._problems += scan.problems
             for pair, _ in load_usable(scan.pairs, self._problems):
                 digest = joint_digest({"image": file_digest(pair.image), "mask": file_digest(pair.mask)})
-                real = Foreground(f"real/{pair.cls}/{pair.stem}", partial(load_pair, pair), digest)
+                real = Foreground(f"real/{pair.cls}/{pair.stem}", "real", partial(load_pair, pair), digest)
                 pools.setdefault(pair.cls, ([], []))[0].append(real)
-        if not any(guided or plain for guided, plain in pools.values()):
+        if not any(inverted or text for inverted, text in pools.values()):
             why = f" ({first_few(self._problems)})" if self._problems else ""
             raise FolderError(f"every mask is empty, so there is nothing to paste{why}", self.options.foregrounds)
         return pools
@@ -179,7 +187,7 @@ class ComposeStage(Stage[ComposeOptions]):
         stem = self.memory[int(rng.integers(len(self.memory)))]
         placements = sample_layout(
             rng,
-            [(len(pool.guided), len(pool.plain)) for pool in self.pools],
+            [(len(pool.inverted), len(pool.text)) for pool in self.pools],
             inverted_share=o.inverted_share,
             n_max=o.max_objects,
             scale_range=(o.scale_low, o.scale_high),
@@ -189,9 +197,8 @@ class ComposeStage(Stage[ComposeOptions]):
         for placement in placements:
             foreground = self.pools[placement.class_index][placement.sample_index]
             inputs[foreground.id] = foreground.digest
-            objects.append(
-                {"sample": foreground.id, "scale": placement.scale, "place": [placement.top, placement.left]}
-            )
+            place = [placement.top, placement.left]
+            objects.append({"sample": foreground.id, "kind": foreground.kind, "scale": placement.scale, "place": place})
         return Item(item_id, "", inputs, {"base": stem, "objects": objects})
 
     @cache  # noqa: B019
@@ -200,7 +207,7 @@ class ComposeStage(Stage[ComposeOptions]):
 
     @cached_property
     def _found(self) -> dict[str, tuple[Pool, Foreground]]:
-        return {f.id: (pool, f) for pool in self.pools for f in (*pool.guided, *pool.plain)}
+        return {f.id: (pool, f) for pool in self.pools for f in (*pool.inverted, *pool.text)}
 
     @lru_cache(maxsize=256)  # noqa: B019
     def _cutout(self, foreground_id: str) -> Cutout:
@@ -230,7 +237,7 @@ class ComposeStage(Stage[ComposeOptions]):
                 cls = self._found[o["sample"]][0].cls
                 used[cls] = used.get(cls, 0) + 1
         rows = [
-            [pool.cls, str(len(pool.guided)), str(len(pool.plain)), str(used.get(pool.cls, 0))] for pool in self.pools
+            [pool.cls, str(len(pool.inverted)), str(len(pool.text)), str(used.get(pool.cls, 0))] for pool in self.pools
         ]
         hidden = sum(record.measured["hidden"] for record in records.values())
         rows.append(["hidden behind others", "", "", str(hidden)])
@@ -240,4 +247,4 @@ class ComposeStage(Stage[ComposeOptions]):
             dropped = sum(record.measured["dropped"] for record in records.values())
             rows.append([f"dropped, under {self.options.min_area} pixels", "", "", str(dropped)])
         following = f"{opening(self.options.format, self.out)}, or: aligndiff evaluate --help"
-        return Summary(["class", "inverted or real", "plain", "pasted"], rows, [path], following)
+        return Summary(["class", "inverted or real", "text", "pasted"], rows, [path], following)

@@ -19,16 +19,15 @@ from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, InputError, explained_by, first_few
 from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
-from aligndiff_cli.evaluation.fss_runs import fss_runs_document, fss_runs_markdown
+from aligndiff_cli.evaluation.fss_tables import fss_document, fss_report, fss_run
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
-from aligndiff_cli.evaluation.tables import fss_document, fss_markdown
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.models.segmenters.description import SegmenterDescription
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import describe_chosen, load_chosen, segmenter_notes
 from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.options.evaluate import FssOptions
-from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
+from aligndiff_cli.stages.results import read_parts, write_part, write_results
 from aligndiff_cli.stages.samples import read_samples
 
 FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support_sets.TEXT)}
@@ -116,9 +115,8 @@ class FssStage(Stage[FssOptions]):
             for cls in sorted(folders.support):
                 if self.options.episodes and not folders.episodes[cls]:
                     continue
-                # with a single place there is nothing to tell apart
-                item_id = cls if len(self._places) == 1 else f"{place.id}/{cls}"
-                parameters = {} if item_id == cls else {"fold": place.fold, "run": place.run}
+                item_id = f"{place.id}/{cls}"
+                parameters = {"fold": place.fold, "run": place.run}
                 try:
                     inputs = _digests(folders, cls)
                 except InputError as error:
@@ -212,17 +210,13 @@ class FssStage(Stage[FssOptions]):
                 found.setdefault(self._items[item_id][0], []).append(result)
         if not found:
             return Summary([], [])
-        runs = [(place.fold, place.run, self._document(place, results)) for place, results in found.items()]
-        document = runs[0][2] if len(self._places) == 1 else fss_runs_document(runs)
-        markdown = fss_markdown(document) if len(self._places) == 1 else fss_runs_markdown(document)
-        pictures = self._charts(document)
-        write_results(self.out, "Few-shot segmentation", document, markdown, pictures)
-        head, *rows = markdown_rows(markdown)
-        return Summary(head, rows, [self.out / layout.REPORT, *(self.out / name for name, _ in pictures)])
+        document = fss_document([(place.fold, place.run, self._run(place, own)) for place, own in found.items()])
+        blocks, charts = fss_report(document), self._charts(document)
+        return write_results(self.out, "Few-shot segmentation", document, blocks, charts)
 
-    def _document(self, place: Place, results: Sequence[ClassResult]) -> dict[str, Any]:
+    def _run(self, place: Place, results: Sequence[ClassResult]) -> dict[str, Any]:
         folders = self._folders[place]
-        return fss_document(results, self.rows, folders.settings, folders.ood)
+        return fss_run(results, self.rows, folders.settings, folders.ood)
 
     def _charts(self, document: Mapping[str, Any]) -> list[tuple[str, str]]:
         """One chart per row: by how much each class gains or loses against the real supports alone."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.support import Pair
 from aligndiff_cli.disk.voc import open_voc
@@ -20,7 +19,7 @@ from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, InputError, explained_by
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
-from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
+from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_report
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.segmenters import POCKET
@@ -33,7 +32,7 @@ from aligndiff_cli.models.semantic.task import Task
 from aligndiff_cli.stages.gfss import data
 from aligndiff_cli.stages.gfss.base_model import BaseModel, base_choice
 from aligndiff_cli.stages.options.evaluate import GfssOptions
-from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
+from aligndiff_cli.stages.results import read_parts, write_part, write_results
 from aligndiff_cli.stages.samples import Sample as Synthetic
 
 NOVEL = (
@@ -303,10 +302,8 @@ class GfssStage(Stage[GfssOptions]):
             return Summary([], [])
         names = {number: name for fold in self._folds.values() for number, name in fold.rows.names.items()}
         document = gfss_document(results, names, self.describe().options)
-        markdown = gfss_markdown(document)
-        write_results(self.out, f"Generalized few-shot segmentation: {self.options.method}", document, markdown)
-        head, *rows = markdown_rows(markdown)
-        return Summary(head, rows, [self.out / layout.REPORT])
+        title = f"Generalized few-shot segmentation: {self.options.method}"
+        return write_results(self.out, title, document, gfss_report(document))
 
 
 def notes(o: GfssOptions) -> list[str]:

@@ -12,10 +12,10 @@ from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.masks import MatchedMasks, match_masks, score_masks
+from aligndiff_cli.evaluation.masks_tables import masks_document, masks_report
 from aligndiff_cli.evaluation.metrics import Counts, total
-from aligndiff_cli.evaluation.tables import masks_document, masks_markdown
 from aligndiff_cli.stages.options.evaluate import MasksOptions
-from aligndiff_cli.stages.results import markdown_rows, read_parts, write_part, write_results
+from aligndiff_cli.stages.results import read_parts, write_part, write_results
 
 
 class MasksStage(Stage[MasksOptions]):
@@ -60,10 +60,7 @@ class MasksStage(Stage[MasksOptions]):
         counts = total(Counts.from_json(part["counts"]) for part in parts.values())
         unusable = [reason for part in parts.values() for reason in part["unusable"]]
         document = masks_document(counts, self.matched, unusable)
-        markdown = masks_markdown(document)
-        write_results(self.out, "Mask quality", document, markdown)
-        head, *rows = markdown_rows(markdown)
-        return Summary(head, rows, [self.out / layout.REPORT])
+        return write_results(self.out, "Mask quality", document, masks_report(document))
 
 
 def _digest(path: Path) -> str:

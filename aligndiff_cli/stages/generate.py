@@ -140,7 +140,7 @@ class GenerateStage(Stage[GenerateOptions]):
                 continue
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             groups += list(chunks(self._inverted(cls, own), self.options.batch))
-            groups += list(chunks(self._plain(cls), self.options.batch))
+            groups += list(chunks(self._text(cls), self.options.batch))
         return Plan(groups, problems)
 
     def _read_bank(self, records: Iterable[Record], problems: list[InputError]) -> dict[str, str]:
@@ -179,7 +179,7 @@ class GenerateStage(Stage[GenerateOptions]):
     def _bank_digest(self, name: str) -> str:
         return file_digest(contained(self.options.bank, name))
 
-    def _plain(self, cls: str) -> Iterator[Item]:
+    def _text(self, cls: str) -> Iterator[Item]:
         for n in range(self._counts()[1]):
             yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT})
 
@@ -246,7 +246,7 @@ class GenerateStage(Stage[GenerateOptions]):
             area = sum(r.measured["coarse_area"] for r in own) / len(own)
             rows.append([cls, str(len(kinds[INVERTED])), str(len(kinds[TEXT])), f"{area:.0%}"])
         following = f"aligndiff mask --images {self.out} --support {self._support()} --out masks/"
-        return Summary(["class", "inverted", "plain", "coarse mask covers"], rows, pictures, following)
+        return Summary(["class", "inverted", "text", "coarse mask covers"], rows, pictures, following)
 
     def _support(self) -> str:
         """The support folder the bank was made from, as the next command would name it."""

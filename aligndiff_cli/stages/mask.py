@@ -103,7 +103,7 @@ class MaskStage(Stage[MaskOptions]):
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             try:
-                groups.append(self._group(cls, self._usable(own, problems)))
+                groups.append(self._group(cls, own, self._usable(own, problems)))
             except InputError as error:
                 problems.append(error)
         return Plan([group for group in groups if group], problems)
@@ -137,18 +137,20 @@ class MaskStage(Stage[MaskOptions]):
                 )
         return joint_digest(digests)
 
-    def _group(self, cls: str, images: Mapping[str, str]) -> list[Item]:
-        """The items of a class, given the digest of each image."""
+    def _group(self, cls: str, records: Sequence[Record], images: Mapping[str, str]) -> list[Item]:
+        """The items of a class, given the digest of each image that can be used."""
         pooled = self.refiner.inputs(cls, images) if images else {}
         return [
             Item(
-                item_id,
+                record.id,
                 cls,
-                {"image and coarse mask": digest, **pooled},
+                {"image and coarse mask": images[record.id], **pooled},
+                {"kind": record.parameters["kind"]},
                 of_group=frozenset({SET_OF_IMAGES}),
                 retouchable=True,
             )
-            for item_id, digest in images.items()
+            for record in records
+            if record.id in images
         ]
 
     def _files(self, item_id: str) -> dict[str, Path]:

@@ -104,7 +104,7 @@ def _sample(masks: Path, synth: Path, refined: Record, generated: Record) -> Sam
     sample = Sample(
         refined.id,
         refined.cls,
-        generated.parameters["kind"],
+        refined.parameters["kind"],
         paths["image"],
         contained(synth, coarse),
         paths["mask"],

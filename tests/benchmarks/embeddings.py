@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aligndiff_cli.evaluation.gfss import spread
-from aligndiff_cli.evaluation.tables import markdown_table
+from aligndiff_cli.table import Table
 
 NOUN = ("--template", "a photo of a {v*}")
 WAYS: dict[str, tuple[str, ...]] = {
@@ -63,8 +63,8 @@ def measure(at: Path, run: int, way: str, steps: int, queries: int) -> list[tupl
         aligndiff("evaluate", "fss", *support, *query, *masks, *beta, "--out", out, *seed)
         rows = list(json.loads((out / "metrics.json").read_text())["rows"].values())
         if not scores:
-            scores.append((rows[0]["miou"], rows[0]["ood_miou"]))
-        scores.append((rows[3]["miou"], rows[3]["ood_miou"]))
+            scores.append((rows[0]["miou"]["mean"], rows[0]["ood_miou"]["mean"]))
+        scores.append((rows[3]["miou"]["mean"], rows[3]["ood_miou"]["mean"]))
     return scores
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     rows = [["the real pair alone", *cells(found[TEXT], 0), "", ""]]
     rows += [[f"+ {way}", *cells(runs, 1), *cells(runs, 2)] for way, runs in found.items()]
     head = [f"10 samples, {o.runs} runs", "all: overall", "all: OOD", "tested: overall", "tested: OOD"]
-    print(markdown_table(head, rows))
+    print(Table(head, rows).markdown())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from PIL import Image
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import read_image, read_mask, write_png
 from aligndiff_cli.disk.support import scan_support
-from aligndiff_cli.evaluation.tables import markdown_table
+from aligndiff_cli.table import Table
 
 QUERY_EVERY = 4
 
@@ -105,7 +105,7 @@ def main() -> None:
                 f"{100 * c['mean']:.1f}" + (f" ± {100 * c['sd']:.1f}" if c["sd"] is not None else "") for c in cells
             ]
             rows.append([f"fold {fold}, {layout}", *words])
-    print(markdown_table([f"{o.shots} shot, {o.runs} runs, {o.side} px", "base", "novel", "HM"], rows))
+    print(Table([f"{o.shots} shot, {o.runs} runs, {o.side} px", "base", "novel", "HM"], rows).markdown())
 
 
 if __name__ == "__main__":

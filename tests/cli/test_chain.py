@@ -262,11 +262,27 @@ def test_fss_over_several_runs_equals_the_runs_one_by_one(world: World, run: Run
     run(*both, "--runs", 2, code=1)
     document = json.loads((world / "a" / "results" / "metrics.json").read_text())
     for number in range(2):
-        assert document["runs"][number] == {"fold": "", "run": number, **single[number]}
-    means = [one["rows"]["1R"]["miou"] for one in single.values()]
+        assert document["runs"][number] == {**single[number]["runs"][0], "run": number}
+    means = [one["rows"]["1R"]["miou"]["mean"] for one in single.values()]
     assert document["rows"]["1R"]["miou"]["mean"] == pytest.approx(sum(means) / 2)
     assert "0 made" in run(*both, "--runs", 2, code=1).output
     assert "Give a folder each, with {run} in --support" in run(*flags, "--runs", 2, code=2).output
+
+
+def test_a_second_run_keeps_the_first(world: World, run: Run) -> None:
+    for number in range(2):
+        shutil.copytree(world / "support", world / f"support-{number}")
+    flags = ["--support", world / "support-{run}", "--query", world / "query", "--segmenter", "prototype"]
+    common = ["evaluate", "fss", *flags, "--backbone", world.backbone, "--segmenter-size", 64]
+    assert "2 made, 0 already there" in run(*common, "--runs", 1, "--out", world / "grown").output
+    before = {path: path.stat().st_mtime_ns for path in (world / "grown/classes").rglob("*.json")}
+    assert len(before) == 2
+    assert "2 made, 2 already there" in run(*common, "--runs", 2, "--out", world / "grown").output
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    run(*common, "--runs", 2, "--out", world / "whole")
+    grown, whole = (json.loads((world / out / "metrics.json").read_text()) for out in ("grown", "whole"))
+    assert grown == whole
+    assert [one["run"] for one in grown["runs"]] == [0, 1]
 
 
 def test_a_run_with_more_real_pairs_joins_those_that_are_done(world: World, run: Run) -> None:

@@ -58,7 +58,7 @@ def test_few_shot_segmentation_counts_queries_or_episodes(world: World, run: Run
     def images(out: str, *flags: object) -> dict[str, int]:
         run(*fss(world, out), *flags)
         document = json.loads((world / out / "metrics.json").read_text())
-        return {cls: rows["1R"]["counts"]["images"][cls] for cls, rows in document["classes"].items()}
+        return {cls: rows["1R"]["counts"]["images"][cls] for cls, rows in document["runs"][0]["classes"].items()}
 
     assert images("queries") == {"chess_queen": 2, "dog": 2}
     found = images("episodes", "--episodes", 40)

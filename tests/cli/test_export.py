@@ -38,7 +38,7 @@ def masks(world: World) -> Path:
                 write_png(synth / "images" / f"{item_id}.png", image)
                 write_png(folder / "masks" / f"{item_id}.png", mask.astype(np.uint8) * 255)
                 images.commit(Record(item_id, cls, {}, {}, {"kind": "text"}))
-                refined.commit(Record(item_id, cls, {}, {}, {}, {"area": float(mask.mean())}))
+                refined.commit(Record(item_id, cls, {}, {}, {"kind": "text"}, {"area": float(mask.mean())}))
     return folder
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_exported_is_said(world: World, run: Run, masks: Path) ->
     assert "5 made" in output
     with ManifestWriter(masks) as manifest, ManifestWriter(world / "synth") as images:
         images.commit(Record("bus/text-0", "bus", {}, {}, {"kind": "text"}))
-        manifest.commit(Record("bus/text-0", "bus", {}, {}, {}, {"area": 0.5}))
+        manifest.commit(Record("bus/text-0", "bus", {}, {}, {"kind": "text"}, {"area": 0.5}))
     for place in (world / "synth" / "images", masks / "masks"):
         (place / "bus").mkdir()
         shutil.copy(place / "dog" / "text-1.png", place / "bus" / "text-0.png")

@@ -108,7 +108,8 @@ def draw_masks(folder: Path, synth: Path) -> Path:
             name = f"masks/{item_id}.png"
             write_png(folder / name, mask.astype(np.uint8) * 255)
             measured = {"area": round(float(mask.mean()), 5), "consensus_iou": 1.0, "accepted": True, "round": 1}
-            manifest.commit(Record(item_id, record.cls, {}, {name: file_digest(folder / name)}, measured=measured))
+            outputs = {name: file_digest(folder / name)}
+            manifest.commit(Record(item_id, record.cls, {}, outputs, record.parameters, measured))
     return folder
 
 

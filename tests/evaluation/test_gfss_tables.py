@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult
-from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_markdown
+from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_report
 from aligndiff_cli.evaluation.tables import to_text
+from aligndiff_cli.table import markdown
 
 NAMES = {1: "ant", 2: "bee", 3: "cat", 4: "dog"}
+
+
+def shown(document: dict[str, Any]) -> str:
+    return markdown(gfss_report(document))
 
 
 def ratios(percents: dict[int, int]) -> Confusion:
@@ -49,7 +56,7 @@ Fold 0, 1 run. Base includes the background. Pixels of classes not yet seen are 
 
 def test_one_run_of_one_fold() -> None:
     # HM over steps: mean of 2 * 0.7 * 0.2 / 0.9 = 0.3111 and 0.4
-    assert gfss_markdown(gfss_document([result()], NAMES, {})) == ONE_RUN
+    assert shown(gfss_document([result()], NAMES, {})) == ONE_RUN
 
 
 RUNS = [result(0, 0, 40), result(0, 1, 60), result(1, 0, 80)]
@@ -83,7 +90,7 @@ def test_document_of_several_folds() -> None:
 
 
 def test_markdown_of_several_folds() -> None:
-    lines = gfss_markdown(gfss_document(RUNS, NAMES, {})).splitlines()
+    lines = shown(gfss_document(RUNS, NAMES, {})).splitlines()
     assert lines[2:8] == [
         "| fold 0, after the last step | 60.0 ± 0.0 | 35.0 ± 7.1 | 44.0 ± 5.7 |",
         "| fold 0, mean over steps | 65.0 ± 0.0 | 27.5 ± 3.5 | 37.6 ± 2.8 |",
@@ -115,7 +122,7 @@ def test_the_document_does_not_depend_on_the_order_of_the_runs() -> None:
 
 def test_what_is_undefined_is_a_dash() -> None:
     run = RunResult(0, 0, (1,), {}, [StepResult(0, (), ratios({0: 80}))])
-    text = gfss_markdown(gfss_document([run], NAMES, {}))
+    text = shown(gfss_document([run], NAMES, {}))
     assert "| after the last step | 80.0 | – | – |" in text
     assert "| mean over steps | – | – | – |" in text
     assert "| ant | base | – |" in text
@@ -134,6 +141,6 @@ def test_what_cannot_be_reported_is_refused() -> None:
 def test_a_single_fold_need_not_have_a_name() -> None:
     confusion = Confusion({0: 1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1})
     run = RunResult("", 0, (1,), {"dog": ["00"]}, [StepResult(0, (2,), confusion)])
-    markdown = gfss_markdown(gfss_document([run], {1: "cat", 2: "dog"}, {}))
+    markdown = shown(gfss_document([run], {1: "cat", 2: "dog"}, {}))
     assert "\n1 run. Base includes the background." in markdown
     assert "| dog | – | 00 |" in markdown

@@ -34,13 +34,13 @@ class Novel:
         return len(self.real) + len(self.inverted) + len(self.text)
 
     def draw(self, rng: np.random.Generator, inverted_share: float) -> Sample:
-        """One picture (D.3): half from the few shots and the inverted samples, half from the plain ones.
+        """One picture (D.3): half from the few shots and the inverted samples, half from the text ones.
 
         The first half is divided evenly between the few shots and the inverted samples, so that a handful of real pairs
         is not lost among hundreds. A kind that is empty leaves its share to the other.
         """
-        guided = self.real if not self.inverted or rng.random() < 0.5 else self.inverted
-        pool = self.text if self.text and rng.random() >= inverted_share else guided
+        inverted = self.real if not self.inverted or rng.random() < 0.5 else self.inverted
+        pool = self.text if self.text and rng.random() >= inverted_share else inverted
         return pool[int(rng.integers(len(pool)))]
 
 

@@ -13,9 +13,10 @@ from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.evaluation.gfss import RunResult, Spread, last, spread
 from aligndiff_cli.evaluation.metrics import mean
-from aligndiff_cli.evaluation.tables import DASH, markdown_table, percent
+from aligndiff_cli.evaluation.tables import DASH, percent
 from aligndiff_cli.pocket.reproduce.published import FSS_ROWS, LONG, LONG_ITERATIONS, SAMPLE_COUNTS, TABLE_1, TABLE_A1
 from aligndiff_cli.report.charts import Series, bar_chart, line_chart
+from aligndiff_cli.table import Table
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapp
         parts.append(f"## Table 2: Emoji-FSS test classes, 1 shot\n\n{_table_2(fss)}{_bars(fss, out)}")
         claims += _table_2_claims(fss)
     head = ["claim", "published gain", "measured gain", "verdict"]
-    verdicts = markdown_table(head, [claim.row() for claim in claims if claim.better])
+    verdicts = Table(head, [claim.row() for claim in claims if claim.better]).markdown()
     parts.insert(1, f"## The claims, one by one\n\n{verdicts}")
     write_text(out / "reproduction.md", "\n".join(parts))
     return out / "reproduction.md"
@@ -120,7 +121,7 @@ def _table_1(rows: Mapping[str, Mapping[int, RunResult]], shots: int) -> str:
         found = [last(run) for run in rows[name].values()]
         figures = [_points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
         lines.append([words, published, *figures, str(len(found))])
-    return markdown_table(["method", "published base / novel / HM", "base", "novel", "HM", "runs"], lines)
+    return Table(["method", "published base / novel / HM", "base", "novel", "HM", "runs"], lines).markdown()
 
 
 def _table_1_claims(rows: Mapping[str, Mapping[int, RunResult]], shots: int) -> list[Claim]:
@@ -152,7 +153,7 @@ def _table_a1(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
         [words, published, _points(spread(map(_novel, rows[name].values()))), str(len(rows[name]))]
         for name, (words, published) in TABLE_A1.items()
     ]
-    return markdown_table(["components", "published novel", "novel", "runs"], lines)
+    return Table(["components", "published novel", "novel", "runs"], lines).markdown()
 
 
 def _table_longer(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
@@ -162,7 +163,7 @@ def _table_longer(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
         figures = [_points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
         lines.append([words, *figures, str(len(found))])
     note = f"\nTable 1's rows after {LONG_ITERATIONS} iterations instead of 100: do samples give more than training?\n"
-    return markdown_table(["method", "base", "novel", "HM", "runs"], lines) + note
+    return Table(["method", "base", "novel", "HM", "runs"], lines).markdown() + note
 
 
 def _table_a2(
@@ -181,7 +182,7 @@ def _table_a2(
         "time is that of training a large network to the end per class; here noise learning trains a small one for 60 "
         "steps per part, and Algorithm 1 pays for matching up to 20 supports per image.\n"
     )
-    return markdown_table(["masks", "published", "time per run", "novel"], lines) + note
+    return Table(["masks", "published", "time per run", "novel"], lines).markdown() + note
 
 
 def _curve(work: Path, out: Path, per_class: int) -> str:
@@ -198,7 +199,7 @@ def _curve(work: Path, out: Path, per_class: int) -> str:
     title = "Novel IoU against synthetic samples per class (1 shot, GAPS)"
     picture = line_chart([series], title, x_name="samples per class", y_name="novel IoU, %")
     write_png(out / "samples.png", picture)
-    table = markdown_table(["samples per class", "novel"], [[str(n), _points(s)] for n, s in points])
+    table = Table(["samples per class", "novel"], [[str(n), _points(s)] for n, s in points]).markdown()
     return f"{table}\nThe paper's curve rises until about 500 samples.\n\n![Novel IoU against samples](samples.png)\n"
 
 
@@ -224,7 +225,7 @@ def _fss_run(folder: Path) -> FssRun | None:
             continue
         found: list[Any] = list(json.loads(path.read_text(encoding="utf-8"))["rows"].values())
         for key, place in wanted.items():
-            rows[key] = (found[place]["miou"], found[place]["ood_miou"])
+            rows[key] = (found[place]["miou"]["mean"], found[place]["ood_miou"]["mean"])
             by_class[key] = found[place]["iou"]
     return FssRun(rows, by_class) if "1R" in rows else None
 
@@ -234,7 +235,7 @@ def _table_2(runs: Sequence[FssRun]) -> str:
     for key, (words, published) in FSS_ROWS.items():
         found = [run.rows[key] for run in runs if key in run.rows]
         lines.append([words, published, *(_points(spread(v[n] for v in found)) for n in (0, 1)), str(len(found))])
-    table = markdown_table(["support set", "published overall / OOD", "overall", "OOD", "runs"], lines)
+    table = Table(["support set", "published overall / OOD", "overall", "OOD", "runs"], lines).markdown()
     return (
         f"{table}\n42 classes, of which the pocket model has never seen 22 (OOD); 5 query pictures each; HSNet. The "
         "grounding module (GD) was trained on fold 3's base scenes, which show 15 of these classes: if anything, that "

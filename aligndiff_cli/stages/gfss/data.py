@@ -190,7 +190,7 @@ def choose_synthetic(
     """Class -> its synthetic samples with a mask that is not empty.
 
     Args:
-        conditioning: "full" for inverted and plain samples, half each (D.3); "text" for plain ones alone.
+        conditioning: "full" for inverted and text samples, half each (D.3); "text" for the latter alone.
         per_class: how many, drawn by a hash of (seed, id), so that more hold those of fewer; None takes all.
         problems: what cannot be used is added to it.
     """

@@ -65,7 +65,7 @@ class ComposeOptions(SeededOptions):
     ] = "frame"
     inverted_share: Annotated[
         float,
-        Flag("Share of objects that are inverted or real; the rest has plain prompts (D.3).", METHOD, 0, 1),
+        Flag("Share of objects that are inverted or real; the rest has text prompts (D.3).", METHOD, 0, 1),
     ] = 0.5
     min_area: MinArea = 16
 

@@ -80,7 +80,7 @@ class FssOptions(SegmenterOptions):
     filter: Annotated[
         Literal["text", "all"],
         Flag(
-            "Samples put to β's test: text (plain ones, the paper) or all (inverted ones too; ours).",
+            "Samples put to β's test: text (those of text prompts, the paper) or all (inverted ones too; ours).",
             METHOD,
             of=_SAMPLES,
         ),
@@ -194,7 +194,7 @@ class GfssOptions(SeededOptions):
     ] = "paste"
     conditioning: Annotated[
         Literal["full", "text"],
-        Flag("Samples used: full (inverted and plain) or text (plain ones alone).", METHOD, of=_SAMPLES),
+        Flag("Samples used: full (inverted and text) or text (those of text prompts alone).", METHOD, of=_SAMPLES),
     ] = "full"
     per_class: Annotated[
         int | None, Flag("Samples per novel class (paper: 1000).", METHOD, 0, unset="all", of=_SAMPLES)

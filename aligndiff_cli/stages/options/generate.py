@@ -27,7 +27,7 @@ class GenerateOptions(DiffusionOptions):
     ] = 100
     inverted_share: Annotated[
         float,
-        Flag("Share made from the inverted embeddings; the rest has plain prompts (D.3).", METHOD, 0, 1, decides=False),
+        Flag("Share made from the inverted embeddings; the rest has text prompts (D.3).", METHOD, 0, 1, decides=False),
     ] = 0.5
     steps: Annotated[int | None, Flag("Sampling steps.", METHOD, 1, unset="50, or what the model suggests")] = None
     guidance: Annotated[float | None, Flag("Guidance scale.", METHOD, 0, unset="7.5, or what the model suggests")] = (
@@ -37,7 +37,7 @@ class GenerateOptions(DiffusionOptions):
         str | None,
         Flag("Sampler: ddim, ddpm, euler, dpm++ ... or any diffusers class.", METHOD, unset="the model's own"),
     ] = None
-    template: Annotated[str, Flag("Prompt of the plain half.", METHOD)] = "a photo of a {class}"
+    template: Annotated[str, Flag("Prompt of the other half, by text alone.", METHOD)] = "a photo of a {class}"
     attention: Annotated[
         str | None,
         Flag(
