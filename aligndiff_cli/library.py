@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from aligndiff_cli.disk import bank
 from aligndiff_cli.disk.voc import open_voc
 from aligndiff_cli.engine.manifest import contained, read_records
 from aligndiff_cli.engine.options import Options
+from aligndiff_cli.engine.progress import Bar
 from aligndiff_cli.engine.run_file import require_run
 from aligndiff_cli.engine.runner import Outcome, run_stage
-from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import InputError, ModelError
 from aligndiff_cli.method import consensus
 from aligndiff_cli.method.composition import INVERTED_SHARE, N_MAX, SCALE_RANGE, Scene, cut_out, paste, sample_layout
@@ -190,20 +191,13 @@ def compose(
     return paste(image, labels, [(ordered[place.class_index][place.sample_index], place) for place in layout])
 
 
-class _Silent:
-    """Progress that nobody looks at."""
-
-    def start(self, total: int, unit: str) -> None: ...
-    def advance(self, units: int, note: str = "") -> None: ...
-
-
-def run(options: Options, *, force: bool = False, progress: Progress | None = None) -> Outcome:
+def run(options: Options, *, force: bool = False, quiet: bool = False) -> Outcome:
     """Run a stage on folders, as its command does: what is done is kept.
 
     Args:
         options: e.g. ``ad.InvertOptions(images="support", out="bank")``; None in it leaves a setting to the model.
         force: make everything again.
-        progress: told of each unit of work.
+        quiet: no progress bar.
 
     Returns:
         How many items were made and kept, what was skipped and why, and the stage's table.
@@ -211,7 +205,8 @@ def run(options: Options, *, force: bool = False, progress: Progress | None = No
     Raises:
         AligndiffError: what the command would print.
     """
-    return run_stage(make_stage(options), progress or _Silent(), force=force)
+    with closing(Bar(quiet)) as progress:
+        return run_stage(make_stage(options), progress, force=force)
 
 
 def open_bank(folder: str | Path) -> dict[str, bank.Embedding]:

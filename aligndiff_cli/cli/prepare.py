@@ -11,13 +11,14 @@ artists' drawings are fetched from the npm registry unless --icons names them. W
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 import typer
 from rich.markup import escape
 
 from aligndiff_cli.cli.interrupts import work_begins
-from aligndiff_cli.cli.session import announced, bar, console, errors_reported, output, show_error
+from aligndiff_cli.cli.session import announced, console, errors_reported, output, show_error
+from aligndiff_cli.engine.progress import Bar
 from aligndiff_cli.stages.options.prepare import PrepareOptions
 
 OPTIONS = PrepareOptions
@@ -30,7 +31,7 @@ def work(options: PrepareOptions, *, force: bool, quiet: bool) -> None:
         errors_reported(),
         announced(quiet),
         console.status("rendering ...", spinner="dots") if rendered else nullcontext(),
-        bar(quiet or rendered) as progress,
+        closing(Bar(quiet or rendered)) as progress,
     ):
         from aligndiff_cli.stages.prepare import prepare
 

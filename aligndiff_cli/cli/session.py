@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,11 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from aligndiff_cli.cli.interrupts import INTERRUPTED, WORKING, follows, work_begins
+from aligndiff_cli.engine.progress import Bar, aside
 from aligndiff_cli.errors import AligndiffError, FolderError, ModelError, first_line
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from aligndiff_cli.engine.runner import Outcome
     from aligndiff_cli.engine.stage import Stage, Summary
 
@@ -28,8 +27,6 @@ PATIENCE = 5.0
 """Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""
 UNLIMITED = 10_000
 """Columns of a file or a pipe, where a table need not cut its cells."""
-INTERVAL = 15.0
-"""Seconds between progress lines where there is no terminal to draw a bar on."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 """What standard output answers where its disk is full, or its terminal gone."""
 SHORTAGES = ("can't allocate memory", "not enough memory", "out of memory")
@@ -103,7 +100,7 @@ def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quie
             for note in () if quiet else stage.notes:
                 console.print(f"[dim]{escape(note)}[/]")
             work_begins()
-            with bar(quiet) as progress:
+            with closing(Bar(quiet)) as progress:
                 outcome = run_stage(stage, progress, force=force, team=team)
         report(stage.out, outcome, quiet)
         if outcome.problems:
@@ -123,7 +120,8 @@ class _Announcements(logging.Handler):
         kind, message = str(record.msg), record.getMessage()
         told = self._told.setdefault(kind, {})
         if message not in told and len(told) < self.ALIKE:
-            console.print(escape(message))
+            with aside():
+                console.print(escape(message))
         told[message] = None
 
     def told_in_full(self) -> None:
@@ -179,65 +177,3 @@ def show_table(summary: Summary) -> None:
     for row in summary.rows:
         table.add_row(*(escape(cell) for cell in row))
     output.print(table, soft_wrap=False)
-
-
-@contextmanager
-def bar(quiet: bool) -> Iterator[Bar]:
-    """A progress bar on a terminal, a line now and then elsewhere, nothing when quiet."""
-    progress = Bar(quiet)
-    try:
-        yield progress
-    finally:
-        progress.close()
-
-
-class Bar:
-    """Progress with a rate and the time left."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._done = 0
-        self._total = 0
-        self._unit = ""
-        self._begun = self._last = time.monotonic()
-
-    def start(self, total: int, unit: str) -> None:
-        """Begin to count ``total`` units."""
-        self._total, self._unit = total, unit
-        self._begun = self._last = time.monotonic()
-        if self._quiet or total == 0 or not sys.stderr.isatty():
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}  {task.fields[note]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=total, rate="", note="")
-        self._bar.start()
-
-    def advance(self, units: int, note: str = "") -> None:
-        """Count ``units`` more; ``note`` is a few words on the present item."""
-        self._done += units
-        now = time.monotonic()
-        rate = self._done / max(now - self._begun, 1e-9)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=units, rate=f"{rate:.1f} {self._unit}/s", note=escape(note))
-        elif not self._quiet and now - self._last >= INTERVAL:
-            self._last = now
-            left = (self._total - self._done) / max(rate, 1e-9)
-            console.print(
-                f"{self._done}/{self._total} {self._unit}  {rate:.1f}/s  {left:.0f} s left  {escape(note)}".rstrip()
-            )
-
-    def close(self) -> None:
-        """Take the bar off the screen."""
-        if self._bar is not None:
-            self._bar.stop()

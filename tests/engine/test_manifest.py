@@ -74,14 +74,35 @@ def test_a_whole_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> N
         read_records(tmp_path)
 
 
+TEXT = {"kind": "text"}
+
+
 @pytest.mark.parametrize(
     ("command", "own", "parameters", "measured", "message"),
     [
-        ("mask", False, {"kind": "text"}, {}, "measured.area is missing"),
-        ("mask", False, {"kind": "text"}, {"area": "large"}, "measured.area: expected a number from 0 to 1, got 'large'"),
-        ("mask", False, {"kind": "text"}, {"area": True}, "measured.area: expected a number from 0 to 1, got True"),
-        ("mask", False, {"kind": "text"}, {"area": float("nan")}, "measured.area: expected a number from 0 to 1, got nan"),
-        ("mask", True, {"kind": "text"}, {"area": 0.5, "consensus_iou": 0.5, "accepted": 1}, "measured.accepted: expected true or"),
+        ("mask", False, TEXT, {}, "measured.area is missing"),
+        (
+            "mask",
+            False,
+            {"kind": "text"},
+            {"area": "large"},
+            "measured.area: expected a number from 0 to 1, got 'large'",
+        ),
+        ("mask", False, TEXT, {"area": True}, "measured.area: expected a number from 0 to 1, got True"),
+        (
+            "mask",
+            False,
+            {"kind": "text"},
+            {"area": float("nan")},
+            "measured.area: expected a number from 0 to 1, got nan",
+        ),
+        (
+            "mask",
+            True,
+            {"kind": "text"},
+            {"area": 0.5, "consensus_iou": 0.5, "accepted": 1},
+            "measured.accepted: expected true or",
+        ),
         ("generate", False, {"kind": "plain"}, {}, """parameters.kind: expected "inverted" or "text", got 'plain'"""),
         ("generate", True, {"kind": "text"}, {}, "measured.coarse_area is missing"),
         ("invert", True, {}, {"initial": {"total": 1}}, "measured.initial.foreground is missing"),
