@@ -1,7 +1,7 @@
 """COCO's instances JSON, written scene by scene.
 
-Masks are stored as uncompressed run lengths (``{"size": [h, w], "counts": [...]}``), which readers of the format take
-beside polygons: exact for any shape, with holes and in several parts.
+Masks are stored as packed run lengths (``{"size": [h, w], "counts": "..."}``), which readers of the format take beside
+polygons: exact for any shape, with holes and in several parts.
 
 A pasted object is one instance, reduced to what can be seen of it. The base image's own labels say which class a
 pixel has but not how many objects there are; each class's region is therefore written as one crowd (``iscrowd`` 1),
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from aligndiff_cli.disk.atomic import atomic_write
+from aligndiff_cli.disk.coco_masks import encode_rle
 from aligndiff_cli.disk.mask_rules import IGNORE
 
 MIN_AREA = 16
@@ -33,16 +34,6 @@ class CocoScene:
     height: int
     width: int
     annotations: Sequence[dict[str, Any]]
-
-
-def encode_rle(mask: np.ndarray) -> dict[str, Any]:
-    """Run lengths of a mask, bool (H, W), column by column, beginning with a run (maybe of length 0) of false."""
-    flat = mask.ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    runs = np.diff(np.concatenate(([0], edges, [flat.size]))).tolist()
-    if flat.size and flat[0]:
-        runs = [0, *runs]
-    return {"size": list(mask.shape), "counts": runs}
 
 
 def annotation(mask: np.ndarray, category_id: int, *, crowd: bool = False) -> dict[str, Any]:

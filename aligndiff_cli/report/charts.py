@@ -1,32 +1,28 @@
-"""Charts, drawn with Pillow alone: class-wise differences (as in Figs. A1 and A2) and curves (as in Fig. A12).
-
-A chart is drawn at twice its size and scaled down, which smooths its lines. The same figures give the same bytes.
-"""
+"""Charts: class-wise differences (Figs. A1 and A2) and curves (Fig. A12). Equal figures give equal bytes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from aligndiff_cli.disk.images import ImageArray
 from aligndiff_cli.report.paint import BLUE, GREEN, GREY, INK, MAGENTA, RED, Colour
-from aligndiff_cli.report.text import drawable, font, shortened, width_of, wrapped
 
-GRID: Colour = (228, 230, 234)
-GROUND: Colour = (255, 255, 255)
 SERIES: Sequence[Colour] = (BLUE, (230, 120, 0), GREEN, MAGENTA, (110, 80, 180), (90, 90, 90))
-TITLE, LABEL = 20, 13
-LINE = 18
-PLOT_HEIGHT = 300
-MIN_WIDTH, MAX_WIDTH = 720, 1400
-LABELLED_PITCH = 16
-"""Names are written below bars that are at least so many pixels apart; else the extremes are told in words."""
+DPI = 100
+MIN_WIDTH, MAX_WIDTH, HEIGHT = 7.2, 14.0, 4.6
+"""Inches."""
 MAX_NAMED = 80
+"""Names are written below no more bars than these; of more, the extremes are told in words."""
 NAMED_EXTREMES = 5
+LETTERS = 24
+"""Of a name, at most."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +41,35 @@ class Series:
     error: Sequence[float] | None = None
 
 
-def nice_ticks(low: float, high: float, count: int = 6) -> list[float]:
-    """About ``count`` round numbers (1, 2 or 5 times a power of ten apart) that enclose [low, high].
+@dataclass
+class _Sheet:
+    """Axes to draw on, and the picture once all is drawn."""
 
-    Raises:
-        ValueError: a bound is not finite.
-    """
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"expected finite bounds, got {low} and {high}")
-    low, high = min(low, high), max(low, high)
-    if high - low < 1e-9 * max(1.0, abs(high)):
-        low, high = low - 0.5, high + 0.5
-    rough = (high - low) / max(count - 1, 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(n * step, 12) for n in range(first, last + 1)]
+    axes: Any
+    picture: ImageArray | None = None
+
+
+@contextmanager
+def _sheet(title: str, value_name: str, width: float) -> Iterator[_Sheet]:
+    """Axes in one look, whatever the user's own settings; the picture is there after the block."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=(width, HEIGHT), dpi=DPI, layout="constrained")
+        sheet = _Sheet(figure.subplots())
+        lines = textwrap.wrap(title, round(9 * width))[:2]
+        sheet.axes.set_title("\n".join(lines), loc="left", color=_rgb(INK), parse_math=False)
+        sheet.axes.set_ylabel(value_name, parse_math=False)
+        sheet.axes.grid(axis="y", color="0.9")
+        sheet.axes.set_axisbelow(True)
+        sheet.axes.spines[["top", "right"]].set_visible(False)
+        yield sheet
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        sheet.picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def bar_chart(
@@ -89,28 +98,30 @@ def bar_chart(
     """
     if len(labels) != len(values):
         raise ValueError(f"expected a label for each value, got {len(labels)} for {len(values)}")
-    bars = [(drawable(str(name)), float(v)) for name, v in zip(labels, values, strict=True) if math.isfinite(v)]
+    bars = [(str(name), float(v)) for name, v in zip(labels, values, strict=True) if math.isfinite(v)]
     if not bars:
         raise ValueError("expected at least one value, got none")
     bars.sort(key=lambda bar: (-bar[1], bar[0]))
-    mean = sum(value for _, value in bars) / len(bars)
-    wanted = len(bars) * (LABELLED_PITCH if len(bars) <= MAX_NAMED else 5)
-    chart = _Axes(title, max(MIN_WIDTH, wanted))
-    pitch = chart.plot_width / len(bars)
-    named = pitch >= LABELLED_PITCH
-    foot = _name_room([name for name, _ in bars], pitch) if named else 2 * LINE + 8
-    ticks = nice_ticks(min(0.0, bars[-1][1]), max(0.0, bars[0][1]), 8)
-    chart.begin(ticks, value_name, _bar_legend([v for _, v in bars], len(values), mean, better, worse), foot)
-    for n, (_, value) in enumerate(bars):
-        centre, half = chart.left + (n + 0.5) * pitch, min(0.5 * pitch - min(0.2 * pitch, 6), 28)
-        chart.box(centre - half, value, centre + half, 0.0, GREEN if value > 0 else RED)
-    chart.level(0.0, INK, 1.5)
-    chart.level(mean, GREY, 1.0, dashed=True)
-    if named:
-        _write_names(chart, [name for name, _ in bars], pitch)
-    else:
-        _write_extremes(chart, bars)
-    return chart.picture()
+    names, heights = zip(*bars, strict=True)
+    mean = sum(heights) / len(heights)
+    with _sheet(title, value_name, min(MAX_WIDTH, max(MIN_WIDTH, 0.16 * len(bars) + 1))) as sheet:
+        axes = sheet.axes
+        axes.bar(range(len(bars)), heights, 0.8, color=[_rgb(GREEN if v > 0 else RED) for v in heights])
+        axes.axhline(0, color=_rgb(INK), linewidth=1)
+        axes.axhline(mean, color=_rgb(GREY), linewidth=1, linestyle="--")
+        axes.set_xlim(-0.7, len(bars) - 0.3)
+        missing = [f"no value: {len(values) - len(bars)}"] if len(bars) < len(values) else []
+        entries = [f"{better}: {sum(v > 0 for v in heights)} of {len(bars)}", f"{worse}: {sum(v < 0 for v in heights)}"]
+        _legend(axes, [*entries, f"mean {mean:+.3f}", *missing], (GREEN, RED, GREY, (228, 230, 234)))
+        if len(bars) <= MAX_NAMED:
+            short = [_shortened(name) for name in names]
+            wide = max(map(len, short)) * len(short) > 90
+            axes.set_xticks(range(len(bars)), short, rotation=90 if wide else 0, parse_math=False)
+        else:
+            axes.set_xticks([])
+            axes.set_xlabel(_extremes(bars), loc="left", fontsize="small", parse_math=False)
+    assert sheet.picture is not None
+    return sheet.picture
 
 
 def line_chart(
@@ -131,34 +142,23 @@ def line_chart(
         ValueError: no finite point, or lists of different length.
     """
     points = [_points(curve) for curve in series]
-    flat = [point for curve in points for point in curve]
-    if not flat:
+    if not any(points):
         raise ValueError("expected at least one finite point, got none")
-    low, high = y_range or (min(y - e for _, y, e in flat), max(y + e for _, y, e in flat))
-    x_ticks = nice_ticks(min(x for x, _, _ in flat), max(x for x, _, _ in flat), 8)
-    chart = _Axes(title, MIN_WIDTH)
-    legend = [(curve.name, SERIES[n % len(SERIES)]) for n, curve in enumerate(series) if curve.name]
-    chart.begin(nice_ticks(low, high), y_name, legend, 2 * LINE + 8)
-    scale = (chart.plot_width - 24) / (x_ticks[-1] - x_ticks[0])
-
-    def place(x: float) -> float:
-        return chart.left + 12 + (x - x_ticks[0]) * scale
-
-    for tick in x_ticks:
-        chart.write(place(tick), chart.bottom + 6, _number(tick, x_ticks), anchor="ma")
-    chart.write(chart.left + chart.plot_width / 2, chart.bottom + 6 + LINE, drawable(x_name), anchor="ma")
-    for n, curve in enumerate(points):
-        chart.curve([(place(x), y, e) for x, y, e in curve], SERIES[n % len(SERIES)])
-    return chart.picture()
-
-
-def _bar_legend(values: Sequence[float], asked: int, mean: float, better: str, worse: str) -> list[tuple[str, Colour]]:
-    legend = [
-        (f"{better}: {sum(v > 0 for v in values)} of {len(values)}", GREEN),
-        (f"{worse}: {sum(v < 0 for v in values)}", RED),
-        (f"mean {mean:+.3f}", GREY),
-    ]
-    return legend if len(values) == asked else [*legend, (f"no value: {asked - len(values)}", GRID)]
+    with _sheet(title, y_name, MIN_WIDTH) as sheet:
+        axes = sheet.axes
+        axes.set_xlabel(x_name, parse_math=False)
+        if y_range is not None:
+            axes.set_ylim(*y_range)
+        colours = [SERIES[n % len(SERIES)] for n in range(len(series))]
+        for own, colour in zip(points, colours, strict=True):
+            x, y, error = ([point[n] for point in own] for n in range(3))
+            shown = error if any(error) else None
+            axes.errorbar(x, y, shown, color=_rgb(colour), marker="o", capsize=4, linewidth=2)
+        named = [(curve.name, colour) for curve, colour in zip(series, colours, strict=True) if curve.name]
+        if named:
+            _legend(axes, [name for name, _ in named], [colour for _, colour in named])
+    assert sheet.picture is not None
+    return sheet.picture
 
 
 def _points(curve: Series) -> list[tuple[float, float, float]]:
@@ -169,133 +169,31 @@ def _points(curve: Series) -> list[tuple[float, float, float]]:
     return [(float(x), float(y), float(e)) for x, y, e in joined if math.isfinite(x) and math.isfinite(y)]
 
 
-def _number(value: float, ticks: Sequence[float]) -> str:
-    """A tick's number with as many decimals as the distance of the ticks needs."""
-    step = ticks[1] - ticks[0]
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return f"{value:,.{decimals}f}"
+def _legend(axes: Any, entries: Sequence[str], colours: Sequence[Colour]) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=_rgb(colour)) for _, colour in zip(entries, colours, strict=False)]
+    shown = axes.figure.legend(patches, entries, loc="outside lower left", ncols=4, frameon=False, fontsize="small")
+    for text in shown.get_texts():
+        text.set_parse_math(False)
 
 
-def _longest_name(names: Sequence[str]) -> int:
-    return min(150, max(width_of(name, LABEL) for name in names))
-
-
-def _is_level(names: Sequence[str], pitch: float) -> bool:
-    return _longest_name(names) <= pitch - 6
-
-
-def _name_room(names: Sequence[str], pitch: float) -> int:
-    return LINE + 8 if _is_level(names, pitch) else _longest_name(names) + 14
-
-
-def _write_names(chart: _Axes, names: Sequence[str], pitch: float) -> None:
-    for n, name in enumerate(names):
-        words = shortened(name, LABEL, 150)
-        centre = chart.left + (n + 0.5) * pitch
-        if _is_level(names, pitch):
-            chart.write(centre, chart.bottom + 6, words, anchor="ma")
-        else:
-            chart.write_upwards(centre, chart.bottom + 6, words)
-
-
-def _write_extremes(chart: _Axes, bars: Sequence[tuple[str, float]]) -> None:
+def _extremes(bars: Sequence[tuple[str, float]]) -> str:
     """Two lines that name the ends of a chart whose bars are too close for names."""
     gains = [bar for bar in bars if bar[1] > 0][:NAMED_EXTREMES]
     losses = [bar for bar in reversed(bars) if bar[1] < 0][:NAMED_EXTREMES]
-    for line, (word, chosen) in enumerate((("largest gains", gains), ("largest losses", losses))):
-        if chosen:
-            words = f"{word}: " + ", ".join(f"{name} {value:+.2f}" for name, value in chosen)
-            y = chart.bottom + 8 + line * LINE
-            chart.write(chart.left, y, shortened(words, LABEL, int(chart.plot_width)))
+    told = {"largest gains": gains, "largest losses": losses}
+    return "\n".join(
+        f"{word}: " + ", ".join(f"{_shortened(name)} {value:+.2f}" for name, value in chosen)
+        for word, chosen in told.items()
+        if chosen
+    )
 
 
-class _Axes:
-    """Title, legend, vertical axis and grid; lengths are in final pixels, drawn at ``SCALE`` times that."""
+def _shortened(name: str) -> str:
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
-    SCALE = 2
-    MARGIN = 24
 
-    def __init__(self, title: str, plot_width: float) -> None:
-        self._title = title
-        self.left = 86.0
-        self.width = int(min(MAX_WIDTH, self.left + plot_width + self.MARGIN))
-        self.plot_width = self.width - self.left - self.MARGIN
-        self.top = self.bottom = 0.0
-        self._ticks: Sequence[float] = (0.0, 1.0)
-
-    def begin(self, ticks: Sequence[float], value_name: str, legend: Sequence[tuple[str, Colour]], foot: int) -> None:
-        """Draw all that does not depend on the values' marks; ``foot`` is the room below the plot."""
-        lines = wrapped(self._title, TITLE, self.width - 2 * self.MARGIN, 2)
-        head = self.MARGIN + len(lines) * (TITLE + 8) + (LINE + 10 if legend else 0)
-        self.top, self.bottom, self._ticks = float(head), float(head + PLOT_HEIGHT), ticks
-        size = (self.width * self.SCALE, (head + PLOT_HEIGHT + foot + self.MARGIN // 2) * self.SCALE)
-        self._sheet = Image.new("RGB", size, GROUND)
-        self._draw = ImageDraw.Draw(self._sheet)
-        for n, line in enumerate(lines):
-            self.write(self.MARGIN, self.MARGIN - 6 + n * (TITLE + 8), line, TITLE)
-        x = self.left
-        for name, colour in legend:
-            y = head - LINE - 8
-            self._rectangle(x, y + 2, x + 14, y + 14, colour)
-            words = shortened(drawable(name), LABEL, 320)
-            self.write(x + 20, y, words)
-            x += 44 + width_of(words, LABEL)
-        for tick in ticks:
-            self.level(tick, GRID, 1.0)
-            self.write(self.left - 8, self.y(tick), _number(tick, ticks), anchor="rm")
-        self.write_upwards(self.MARGIN / 2 + 4, (self.top + self.bottom) / 2, drawable(value_name), centred=True)
-
-    def y(self, value: float) -> float:
-        """Height of a value on the picture; values beyond the axis are drawn at its end."""
-        low, high = self._ticks[0], self._ticks[-1]
-        return self.bottom - PLOT_HEIGHT * (min(max(value, low), high) - low) / (high - low)
-
-    def box(self, left: float, top_value: float, right: float, bottom_value: float, colour: Colour) -> None:
-        """A bar between two values; one of no height still shows as a hairline."""
-        a, b = sorted((self.y(top_value), self.y(bottom_value)))
-        self._rectangle(left, a, right, max(b, a + 0.5), colour)
-
-    def level(self, value: float, colour: Colour, width: float, *, dashed: bool = False) -> None:
-        """A horizontal line through the plot."""
-        y, right = self.y(value), self.left + self.plot_width
-        step = 10.0 if dashed else self.plot_width
-        x = self.left
-        while x < right - 0.5:
-            end = min(right, x + (0.6 * step if dashed else step))
-            self._rectangle(x, y - width / 2, end, y + width / 2, colour)
-            x += step
-
-    def curve(self, points: Sequence[tuple[float, float, float]], colour: Colour) -> None:
-        """Joined points (x in pixels, value, error) with error bars and dots."""
-        places = [(x * self.SCALE, self.y(value) * self.SCALE) for x, value, _ in points]
-        if len(places) > 1:
-            self._draw.line(places, colour, width=2 * self.SCALE, joint="curve")
-        for x, value, error in points:
-            if error > 0:
-                low, high = self.y(value - error), self.y(value + error)
-                self._rectangle(x - 0.75, high, x + 0.75, low, colour)
-                for end in (low, high):
-                    self._rectangle(x - 5, end - 0.75, x + 5, end + 0.75, colour)
-            self._draw.circle((x * self.SCALE, self.y(value) * self.SCALE), 4 * self.SCALE, colour, GROUND, self.SCALE)
-
-    def write(self, x: float, y: float, words: str, size: int = LABEL, anchor: str = "la") -> None:
-        """A line of drawable text."""
-        place = (x * self.SCALE, y * self.SCALE)
-        self._draw.text(place, words, INK, font(size * self.SCALE), anchor=anchor)
-
-    def write_upwards(self, x: float, y: float, words: str, *, centred: bool = False) -> None:
-        """A line of text that reads upwards; it ends at ``y``, or is centred on it."""
-        face = font(LABEL * self.SCALE)
-        strip = Image.new("L", (math.ceil(face.getlength(words)) + 2, LINE * self.SCALE), 0)
-        ImageDraw.Draw(strip).text((0, strip.height / 2), words, 255, face, anchor="lm")
-        turned = strip.transpose(Image.Transpose.ROTATE_90)
-        top = y * self.SCALE - (turned.height / 2 if centred else 0)
-        self._sheet.paste(INK, (round(x * self.SCALE - turned.width / 2), round(top)), turned)
-
-    def picture(self) -> ImageArray:
-        """The finished chart, at its final size."""
-        return np.array(self._sheet.reduce(self.SCALE))
-
-    def _rectangle(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        a, b, c, d = (round(v * self.SCALE) for v in (left, top, right, bottom))
-        self._draw.rectangle((a, b, max(a, c - 1), max(b, d - 1)), fill=colour)
+def _rgb(colour: Colour) -> tuple[float, float, float]:
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
