@@ -43,7 +43,7 @@ TINTS: dict[str, Rgb] = {
 
 
 @dataclass(frozen=True)
-class Placement:
+class Pose:
     """How a sprite lies in a picture: long side over the frame's short side, degrees, and mirror."""
 
     scale: float
@@ -89,7 +89,7 @@ def dye(sprite: NDArray[np.uint8], colour: Rgb) -> NDArray[np.uint8]:
 def place_sprite(
     image: NDArray[np.uint8],
     sprite: NDArray[np.uint8],
-    placement: Placement,
+    placement: Pose,
     centre: tuple[float, float],
 ) -> NDArray[np.bool_]:
     """Paste an RGBA sprite onto `image` in place, cut off at the frame.
@@ -130,7 +130,7 @@ def object_picture(
     scale: tuple[float, float] = (0.6, 0.9),
     rotation: float = 8.0,
     mirror: float = 0.0,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Placement]:
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Pose]:
     """One sprite, wholly inside the frame, on a background.
 
     Args:
@@ -145,9 +145,7 @@ def object_picture(
     Returns:
         image (H, W, 3), mask (H, W), and how the sprite was placed.
     """
-    placement = Placement(
-        float(rng.uniform(*scale)), float(rng.uniform(-rotation, rotation)), bool(rng.random() < mirror)
-    )
+    placement = Pose(float(rng.uniform(*scale)), float(rng.uniform(-rotation, rotation)), bool(rng.random() < mirror))
     sides = np.array(sprite.shape[:2]) / max(sprite.shape[:2]) * placement.scale * min(size) / np.array(size)
     room = np.maximum(0.0, 1.0 - sides)
     centre = 0.5 + room * rng.uniform(-0.5, 0.5, 2)
@@ -194,7 +192,7 @@ def scene(
     labels = np.zeros(size, np.uint8)
     layers = [(0, sprite, (0.1, 0.35)) for sprite in clutter] + [(i, sprite, scale) for i, sprite in objects]
     for label, sprite, sizes in layers:
-        placement = Placement(float(rng.uniform(*sizes)), float(rng.uniform(-20, 20)), bool(rng.random() < 0.5))
+        placement = Pose(float(rng.uniform(*sizes)), float(rng.uniform(-20, 20)), bool(rng.random() < 0.5))
         reach = 0.4 * placement.scale * min(size) / np.array(size)
         centre = rng.uniform(reach, 1 - reach)
         labels[place_sprite(image, sprite, placement, (float(centre[0]), float(centre[1])))] = label

@@ -11,7 +11,7 @@ from aligndiff_cli.datasets.photographs import check_counts, check_only, link
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import read_mask, write_png
 from aligndiff_cli.disk.layout import CLASSES, OOD, QUERY, SUPPORT
-from aligndiff_cli.disk.support import Pair, load_usable
+from aligndiff_cli.disk.support import PairFiles, load_usable
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError, first_few
 from aligndiff_cli.method.seeds import item_seed
 
@@ -88,7 +88,7 @@ def _stems(folder: Path) -> list[str]:
 
 def _usable(folder: Path, stems: Sequence[str], problems: list[AligndiffError]) -> list[str]:
     """Those of the pairs that can be used; why the others cannot is added to ``problems``."""
-    pairs = [Pair(folder.name, stem, folder / f"{stem}.jpg", folder / f"{stem}.png") for stem in stems]
+    pairs = [PairFiles(folder.name, stem, folder / f"{stem}.jpg", folder / f"{stem}.png") for stem in stems]
     found: list[InputError] = []
     usable = [pair.stem for pair, _ in load_usable(pairs, found)]
     problems += found

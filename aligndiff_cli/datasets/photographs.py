@@ -16,7 +16,8 @@ import numpy as np
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.atomic import write_error
-from aligndiff_cli.disk.images import MIN_FOREGROUND, checked_size, write_png
+from aligndiff_cli.disk.decoding import checked_size
+from aligndiff_cli.disk.images import MIN_FOREGROUND, write_png
 from aligndiff_cli.disk.layout import BASE, QUERY, SUPPORT, SUPPORT_LABELS
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 from aligndiff_cli.method.seeds import item_seed

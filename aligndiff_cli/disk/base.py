@@ -10,10 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from aligndiff_cli.disk import voc
+from aligndiff_cli.disk.class_folders import IMAGE_SUFFIXES
 from aligndiff_cli.disk.coco_base import find_instances, open_coco
+from aligndiff_cli.disk.decoding import Orientation
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import Orientation, read_image
-from aligndiff_cli.disk.support import IMAGE_SUFFIXES, MASK_ENDING
+from aligndiff_cli.disk.images import read_image
+from aligndiff_cli.disk.support import MASK_ENDING
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 
 FORMS = (
@@ -78,7 +80,7 @@ def open_base(path: Path, *, unlabelled: bool = False, orientation: Orientation 
     Args:
         path: a VOC folder (split ``train``), an instances file, the folder of one, or any folder.
         unlabelled: take every photograph below the folder, and no labels.
-        orientation: what the labels were drawn on, see :func:`aligndiff_cli.disk.images.turned_alike`.
+        orientation: what the labels were drawn on, see :func:`aligndiff_cli.disk.decoding.turned_alike`.
 
     Raises:
         UsageError: ``unlabelled`` is asked for, and there are labels.

@@ -21,7 +21,7 @@ import numpy as np
 
 from aligndiff_cli.disk.atomic import atomic_write
 from aligndiff_cli.disk.coco_masks import encode_rle
-from aligndiff_cli.disk.mask_rules import IGNORE
+from aligndiff_cli.labels import IGNORE
 
 MIN_AREA = 16
 

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk.coco_masks import segmentation_mask
+from aligndiff_cli.disk.decoding import MAX_PIXELS, Orientation, stored_size
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import MAX_PIXELS, Orientation, read_image, stored_size
-from aligndiff_cli.disk.mask_rules import IGNORE
+from aligndiff_cli.disk.images import read_image
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.disk.voc import BACKGROUND_NAMES, fitted
 from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.labels import IGNORE
 
 PLACES = ("annotations/*.json", "*.json", "train/*.json")
 MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)

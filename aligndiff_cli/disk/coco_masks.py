@@ -6,7 +6,6 @@ What the library would crash over, or take for something else, is refused before
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def _runs(counts: Any, height: int, width: int) -> Any:
             raise ValueError(f"expected run lengths that add up to {height * width}, got fewer")
         return packed
     given = list(counts)
-    if not all(isinstance(run, Integral) and run >= 0 for run in given):
+    if not all(isinstance(run, int) and run >= 0 for run in given):
         raise ValueError(f"expected run lengths in whole numbers from 0, got {str(given)[:60]}")
     if sum(given) != height * width:
         raise ValueError(f"expected run lengths that add up to {height * width}, got {sum(given)}")

@@ -23,8 +23,8 @@ import yaml
 
 from aligndiff_cli.disk.atomic import atomic_write, write_text
 from aligndiff_cli.disk.images import write_jpeg
-from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.voc import write_label_map
+from aligndiff_cli.labels import IGNORE
 
 TRAIN = "train"
 PICTURES = "images"

@@ -17,56 +17,25 @@ How a file becomes a mask is told in :mod:`aligndiff_cli.disk.mask_rules`.
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aligndiff_cli.disk.atomic import atomic_write
-from aligndiff_cli.disk.mask_rules import (
-    FOREGROUND,
-    IGNORE,
-    Kinds,
-    kinds_of_colours,
-    kinds_of_indices,
-    kinds_of_levels,
-)
-from aligndiff_cli.disk.regular import regular
+from aligndiff_cli.disk.decoding import EXPORT, decode, turned_by_exif
+from aligndiff_cli.disk.mask_rules import Kinds, kinds_of_colours, kinds_of_indices, kinds_of_levels
 from aligndiff_cli.errors import InputError
-
-log = logging.getLogger(__name__)
+from aligndiff_cli.labels import FOREGROUND, IGNORE
 
 ImageArray = NDArray[np.uint8]
 MaskArray = NDArray[np.bool_]
 SoftArray = NDArray[np.float32]
 
-Orientation = Literal["auto", "shown", "stored"]
-"""What a mask was drawn on, where its photograph has an EXIF orientation: see :func:`turned_alike`."""
-
-# EPS, PDF and other formats that run foreign interpreters are not opened at all
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
-MAX_PIXELS = 100_000_000
-"""Larger pictures are refused before they are decoded: 100 megapixels are 300 MB of memory."""
 PNG_LEVEL = 6
 # a speck is no object: with fewer pixels than this the foreground is taken for a slip of the brush
 MIN_FOREGROUND = 4
-
-EXPORT = "Open it in an image viewer and export it as PNG, or remove it"
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT: dict[int, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def read_image(path: Path) -> ImageArray:
@@ -78,7 +47,7 @@ def read_image(path: Path) -> ImageArray:
     Raises:
         InputError: the file is missing, truncated, too large or no picture.
     """
-    picture, _ = _decode(path)
+    picture, _ = decode(path)
     if _is_deep(picture):
         levels, top = _levels(picture, path)
         grey = np.rint(levels * (255 / top)).astype(np.uint8)
@@ -114,7 +83,7 @@ def read_ignored(path: Path) -> MaskArray:
 
 
 def _read_kinds(path: Path) -> Kinds:
-    picture, lossy = _decode(path)
+    picture, lossy = decode(path)
     if picture.mode == "1":
         return np.array(picture).astype(np.uint8)
     if picture.mode == "P" and not _alpha_varies(picture):
@@ -136,7 +105,7 @@ def read_soft(path: Path) -> SoftArray:
     Raises:
         InputError: the file cannot be read, or is not grey.
     """
-    picture, _ = _decode(path)
+    picture, _ = decode(path)
     if not _is_grey(picture):
         raise InputError(
             f"expected a grey soft map (one channel), got a picture of mode {picture.mode}",
@@ -171,82 +140,6 @@ def check_pair(image: ImageArray, mask: MaskArray, image_path: Path, mask_path: 
         raise InputError(
             f"expected at least {MIN_FOREGROUND} foreground pixels, got {count}", mask_path, "Paint the whole object"
         )
-
-
-def checked_size(path: Path) -> tuple[int, int]:
-    """Rows and columns of a picture as it is shown, if it can be decoded to its end.
-
-    Of a JPEG only every eighth row and column is made, which takes less than half the time.
-
-    Raises:
-        InputError: as :func:`read_image`.
-    """
-    picture, (width, height) = load_picture(path, coarsely=True)
-    return (width, height) if _orientation(picture) >= 5 else (height, width)
-
-
-def stored_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture's stored pixels, whatever its EXIF orientation; only its head is read.
-
-    Raises:
-        InputError: it is no picture.
-    """
-    try:
-        with Image.open(regular(path), formats=FORMATS) as picture:
-            return picture.size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError("is no picture that can be read", path, EXPORT) from error
-
-
-def turned_by_exif(path: Path) -> bool:
-    """Whether a file's EXIF orientation swaps its rows and columns."""
-    return _orientation_of(path) >= 5
-
-
-def turned_alike(
-    drawn: NDArray, shape: tuple[int, int], image_path: Path, drawn_path: Path, orientation: Orientation = "auto"
-) -> NDArray:
-    """What was drawn on a photograph's stored pixels, turned as its EXIF orientation turns the photograph.
-
-    Several labelling tools pass over the orientation. Where the drawing fits the unturned photograph and not the turned
-    one, it is turned too; where it fits both (a square, half a turn, a mirror), it is taken as drawn on the photograph
-    as it is shown. A line in the log says which was done. What has an orientation of its own is upright already.
-
-    Args:
-        drawn: bool or uint8 (H, W), a mask or a label map.
-        shape: (H, W) of the photograph as it is shown.
-        image_path, drawn_path: where both came from.
-        orientation: on which of the two it was drawn, if that is known.
-
-    Returns:
-        The same, or turned.
-    """
-    tag = _orientation_of(image_path)
-    stored = shape[::-1] if tag >= 5 else shape
-    if tag not in _UPRIGHT or orientation == "shown" or drawn.shape != stored:
-        return drawn
-    if _orientation_of(drawn_path) in _UPRIGHT:
-        return drawn
-    if orientation == "auto" and drawn.shape == shape:
-        log.info(
-            "%s fits %s as it is shown and as it is stored, which its EXIF orientation turns: it is taken as drawn on "
-            "what is shown; --mask-orientation stored turns it with the photograph",
-            drawn_path,
-            image_path.name,
-        )
-        return drawn
-    if orientation == "auto":
-        log.info("%s is drawn on the unturned pixels of %s: it is turned with it", drawn_path, image_path.name)
-    turned = Image.fromarray(drawn.astype(np.uint8)).transpose(_UPRIGHT[tag])
-    return np.array(turned).astype(drawn.dtype)
-
-
-def _orientation_of(path: Path) -> int:
-    try:
-        with Image.open(regular(path), formats=FORMATS) as picture:
-            return _orientation(picture)
-    except (OSError, ValueError, InputError, Image.DecompressionBombError):
-        return 1
 
 
 def write_png(path: Path, array: NDArray, palette: ImageArray | None = None) -> None:
@@ -298,72 +191,6 @@ def _eight_bit(array: NDArray) -> NDArray[np.uint8]:
         "expected a bool or uint8 (H, W), a uint8 (H, W, 3) or a float (H, W) array in [0, 1], "
         f"got {array.dtype} {array.shape}"
     )
-
-
-def _decode(path: Path) -> tuple[Image.Image, bool]:
-    """The decoded, upright picture, and whether its format is a lossy one."""
-    picture, _ = load_picture(path)
-    kind = picture.format or ""
-    turn = _UPRIGHT.get(_orientation(picture))
-    return (picture.transpose(turn) if turn is not None else picture), kind in LOSSY
-
-
-def load_picture(
-    path: Path, *, formats: tuple[str, ...] = FORMATS, coarsely: bool = False
-) -> tuple[Image.Image, tuple[int, int]]:
-    """The decoded picture as it is stored, and its width and height, which coarsely are not the decoded one's.
-
-    Raises:
-        InputError: as :func:`read_image`.
-    """
-    try:
-        data = regular(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path) from error
-    if not data:
-        raise InputError("is empty (0 bytes)", path, "Copy it again from where it came, or remove it")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on size and EXIF; what matters is raised below
-        try:
-            picture = Image.open(io.BytesIO(data), formats=formats)
-            size = picture.size
-            _check_size(size, path)
-            if picture.format == "TIFF" and picture.mode == "I":  # of 16 bits it would be I;16
-                what = "has 32 bits for each value, so that nobody can say which of them is white"
-                raise InputError(what, path, "Save it with 8 or 16 bits per channel")
-            if coarsely:
-                picture.draft(None, (1, 1))  # a JPEG in eighths; other formats take no notice
-            picture.load()
-        except InputError:
-            raise
-        except Image.DecompressionBombError as error:
-            raise _bomb("far more", path) from error
-        except UnidentifiedImageError as error:
-            expected = "PNG, JPEG, WebP, BMP or TIFF"
-            raise InputError(f"is no picture that can be read (expected {expected})", path, EXPORT) from error
-        except Exception as error:  # damaged bytes make Pillow's decoders raise nearly anything
-            reason = str(error) or type(error).__name__
-            raise InputError(f"is damaged or cut short ({reason})", path, EXPORT) from error
-        _orientation(picture)  # its EXIF block is read here, where remarks on it are not shown
-    return picture, size
-
-
-def _check_size(size: tuple[int, int], path: Path) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise _bomb(f"{width} x {height} pixels", path)
-
-
-def _bomb(reason: str, path: Path) -> InputError:
-    limit = f"at most {MAX_PIXELS // 1_000_000} megapixels"
-    return InputError(f"is too large to open: expected {limit}, got {reason}", path, "Scale it down, or remove it")
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # a damaged EXIF block must not cost the picture
-        return 1
 
 
 def _has_alpha(picture: Image.Image) -> bool:

@@ -33,10 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligndiff_cli.errors import InputError
+from aligndiff_cli.labels import BACKGROUND, FOREGROUND, IGNORE
 
 log = logging.getLogger(__name__)
 
-BACKGROUND, FOREGROUND, IGNORE = 0, 1, 255
 Kinds = NDArray[np.uint8]
 """Of each pixel (H, W): BACKGROUND, FOREGROUND or IGNORE."""
 VOC_IGNORE_COLOUR = (224, 224, 192)

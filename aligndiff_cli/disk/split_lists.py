@@ -13,8 +13,8 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from aligndiff_cli.disk.class_folders import IMAGE_SUFFIXES
 from aligndiff_cli.disk.regular import regular
-from aligndiff_cli.disk.support import IMAGE_SUFFIXES
 from aligndiff_cli.errors import FolderError
 
 log = logging.getLogger(__name__)

@@ -18,21 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.class_folders import IMAGE_SUFFIXES
+from aligndiff_cli.disk.decoding import Orientation, checked_size, load_picture, turned_alike
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.images import (
-    Orientation,
-    checked_size,
-    load_picture,
-    read_image,
-    turned_alike,
-    write_jpeg,
-    write_png,
-)
+from aligndiff_cli.disk.images import read_image, write_jpeg, write_png
 from aligndiff_cli.disk.layout import CLASSES
-from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.split_lists import nfc, read_lines, read_split
-from aligndiff_cli.disk.support import IMAGE_SUFFIXES
 from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.labels import IGNORE
 
 PICTURES = "JPEGImages"
 LABELS = "SegmentationClass"
@@ -250,7 +243,7 @@ def open_voc(root: Path, split: str = "train", orientation: Orientation = "auto"
     """Open a folder in VOC's layout.
 
     Args:
-        orientation: what the label maps were drawn on, see :func:`aligndiff_cli.disk.images.turned_alike`.
+        orientation: what the label maps were drawn on, see :func:`aligndiff_cli.disk.decoding.turned_alike`.
 
     Raises:
         FolderError: it is not one, the split has no list or an empty one, or a list names what is no file's stem.

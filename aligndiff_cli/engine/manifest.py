@@ -20,8 +20,8 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import atomic_write, write_error
+from aligndiff_cli.disk.class_folders import safe_class
 from aligndiff_cli.disk.regular import regular
-from aligndiff_cli.disk.support import safe_class
 from aligndiff_cli.engine.lock import is_held
 from aligndiff_cli.engine.run_file import read_run
 from aligndiff_cli.engine.schema import RECORD, Fields, check_fields, check_known, record_fields

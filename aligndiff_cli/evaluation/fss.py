@@ -24,12 +24,11 @@ import numpy as np
 from PIL import Image
 
 from aligndiff_cli.disk.images import read_ignored
-from aligndiff_cli.disk.support import Pair, load_usable
+from aligndiff_cli.disk.support import PairFiles, load_usable
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.metrics import Counts, mean, score
-from aligndiff_cli.evaluation.support_sets import Row, Sample, SupportTest, draw_samples, filter_samples
-from aligndiff_cli.method.consensus import FewShot, State
-from aligndiff_cli.method.consensus import Pair as LoadedPair
+from aligndiff_cli.evaluation.support_sets import Row, SampleFiles, SupportTest, draw_samples, filter_samples
+from aligndiff_cli.method.consensus import FewShot, Pair, State
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.method.support_filter import BETA
 
@@ -115,9 +114,9 @@ class ClassResult:
 def evaluate_class(
     segmenter: FewShot[State],
     cls: str,
-    support: Sequence[Pair],
-    queries: Sequence[Pair],
-    samples: Sequence[Sample],
+    support: Sequence[PairFiles],
+    queries: Sequence[PairFiles],
+    samples: Sequence[SampleFiles],
     rows: Sequence[Row],
     settings: Settings,
     advance: Callable[[int], None] = lambda units: None,
@@ -168,7 +167,7 @@ def evaluate_class(
     return ClassResult(cls, results, list({str(p): p for p in problems}.values()))
 
 
-def choose_queries(cls: str, queries: Sequence[Pair], settings: Settings) -> list[Pair]:
+def choose_queries(cls: str, queries: Sequence[PairFiles], settings: Settings) -> list[PairFiles]:
     """The query pairs of a class: all of them, or as many as wanted, in an order that does not depend on the disk."""
     ordered = sorted(queries, key=lambda pair: (item_seed(settings.seed, f"query/{cls}/{pair.stem}"), pair.stem))
     return ordered[: settings.queries]
@@ -182,8 +181,8 @@ def share_episodes(classes: Collection[str], episodes: int, seed: int) -> Counte
 
 
 def draw_episodes(
-    cls: str, support: Sequence[Pair], queries: Sequence[Pair], settings: Settings, count: int
-) -> dict[tuple[Pair, ...], list[Pair]]:
+    cls: str, support: Sequence[PairFiles], queries: Sequence[PairFiles], settings: Settings, count: int
+) -> dict[tuple[PairFiles, ...], list[PairFiles]]:
     """The episodes of one class: for each draw of support pairs, its query pairs, in the order drawn.
 
     Raises:
@@ -194,7 +193,7 @@ def draw_episodes(
     if len(support) < shots:
         raise InputError(f"has {len(support)} usable pairs, expected at least {shots}", support[0].image.parent)
     rng = np.random.default_rng(item_seed(settings.seed, f"episodes/{cls}"))
-    drawn: dict[tuple[Pair, ...], list[Pair]] = {}
+    drawn: dict[tuple[PairFiles, ...], list[PairFiles]] = {}
     for _ in range(count):
         query = queries[int(rng.integers(len(queries)))]
         chosen = sorted(rng.permutation(len(support))[:shots])
@@ -206,7 +205,7 @@ def _segment(
     segmenter: FewShot[State],
     state: State,
     cls: str,
-    queries: Sequence[Pair],
+    queries: Sequence[PairFiles],
     side: int | None,
     problems: list[InputError],
     advance: Callable[[int], None],
@@ -227,7 +226,7 @@ def _segment(
     return counts
 
 
-def _squared(pair: LoadedPair, side: int | None) -> LoadedPair:
+def _squared(pair: Pair, side: int | None) -> Pair:
     """An image (bilinear) and its mask (nearest) at side x side pixels; as they are where side is None."""
     if side is None:
         return pair

@@ -35,7 +35,7 @@ class MaskFile:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleFiles:
     """One synthetic picture.
 
     Attributes:
@@ -91,16 +91,16 @@ def table_rows(samples: int = 20, shots: str = "1R", filtered: Sequence[str] = (
 class Drawn:
     """Samples drawn for a row with what was read of them, and how many were passed over for an empty mask."""
 
-    pairs: Sequence[tuple[Sample, Pair]]
+    pairs: Sequence[tuple[SampleFiles, Pair]]
     empty: int
 
 
-def draw_samples(samples: Sequence[Sample], row: Row, seed: int, problems: list[InputError]) -> Drawn:
+def draw_samples(samples: Sequence[SampleFiles], row: Row, seed: int, problems: list[InputError]) -> Drawn:
     """Draw a row's samples, an even number of each kind; fewer where there are fewer.
 
     Samples that cannot be read are added to ``problems`` and passed over.
     """
-    pairs: list[tuple[Sample, Pair]] = []
+    pairs: list[tuple[SampleFiles, Pair]] = []
     empty = 0
     for position, kind in enumerate(row.kinds):
         wanted = (row.samples + len(row.kinds) - 1 - position) // len(row.kinds)
@@ -143,7 +143,7 @@ class SupportTest:
         self.beta = beta
         self._known: dict[tuple[str, str], Verdict] = {}
 
-    def passes(self, sample: Sample, masks: str, pair: Pair) -> bool:
+    def passes(self, sample: SampleFiles, masks: str, pair: Pair) -> bool:
         """Whether the sample with this one of its masks may join a support set."""
         key = (sample.id, masks)
         if key not in self._known:
@@ -153,14 +153,16 @@ class SupportTest:
         return self._known[key].kept
 
 
-def filter_samples(drawn: Drawn, row: Row, test: SupportTest) -> tuple[list[tuple[Sample, Pair]], list[Sample]]:
+def filter_samples(
+    drawn: Drawn, row: Row, test: SupportTest
+) -> tuple[list[tuple[SampleFiles, Pair]], list[SampleFiles]]:
     """Apply a row's filter to the samples drawn for it.
 
     Returns:
         The samples that stay, with what was read of them, and those that are dropped.
     """
-    kept: list[tuple[Sample, Pair]] = []
-    rejected: list[Sample] = []
+    kept: list[tuple[SampleFiles, Pair]] = []
+    rejected: list[SampleFiles] = []
     for sample, pair in drawn.pairs:
         if sample.kind in row.filtered and not test.passes(sample, row.masks, pair):
             rejected.append(sample)
@@ -169,7 +171,7 @@ def filter_samples(drawn: Drawn, row: Row, test: SupportTest) -> tuple[list[tupl
     return kept, rejected
 
 
-def _load_sample(sample: Sample, masks: str, problems: list[InputError]) -> Pair | None:
+def _load_sample(sample: SampleFiles, masks: str, problems: list[InputError]) -> Pair | None:
     """Read a sample with one of its masks, which may be empty; None, and a problem more, if it cannot be."""
     file = sample.masks[masks]
     try:

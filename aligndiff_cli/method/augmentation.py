@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-IGNORE = 255
+from aligndiff_cli.labels import IGNORE
+
 GREY = (128, 128, 128)
 """What is beyond a picture's edge."""
 SCALE_RANGE = (0.5, 2.0)

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from aligndiff_cli.method.augmentation import FLIP, GREY, IGNORE
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.method.augmentation import FLIP, GREY
 
 MARGINS = (1.0, 2.0)
 

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.method.augmentation import augment
 from aligndiff_cli.method.consensus import Image, Mask, SoftMap
 from aligndiff_cli.method.noise_learning import Predict
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY, poly, set_rate
-from aligndiff_cli.models.semantic.batches import Sample, batches
+from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
 from aligndiff_cli.models.training_state import check_learnt
@@ -72,7 +73,7 @@ class NoiseLearner:
         optimizer = torch.optim.SGD(model.parameters(), settings.learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
         height, width = masks[chosen[0]].shape
 
-        def draw(rng: np.random.Generator) -> Sample:
+        def draw(rng: np.random.Generator) -> LabelledImage:
             index = chosen[int(rng.integers(len(chosen)))]
             return augment(rng, images[index], masks[index].astype(np.uint8), (height, width), SCALES)
 

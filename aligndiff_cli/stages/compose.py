@@ -14,11 +14,11 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, InputError, first_few
+from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.composition import Cutout, Placement, cut_out, paste, sample_layout
 from aligndiff_cli.method.memory import class_balanced_subset
 from aligndiff_cli.method.prompts import class_words

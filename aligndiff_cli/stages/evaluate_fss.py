@@ -11,7 +11,7 @@ from typing import Any
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.support import Pair, SupportScan, scan_support
+from aligndiff_cli.disk.support import PairFiles, SupportScan, scan_support
 from aligndiff_cli.engine.folds import Place, places
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.run_file import require_run
@@ -47,9 +47,9 @@ class Folders:
         episodes: how many each class has, where there are any.
     """
 
-    support: Mapping[str, Sequence[Pair]]
-    query: Mapping[str, Sequence[Pair]]
-    samples: Mapping[str, Sequence[support_sets.Sample]]
+    support: Mapping[str, Sequence[PairFiles]]
+    query: Mapping[str, Sequence[PairFiles]]
+    samples: Mapping[str, Sequence[support_sets.SampleFiles]]
     ood: Sequence[str]
     known: Set[str]
     settings: Settings
@@ -238,24 +238,24 @@ def _renamed(result: ClassResult, rows: Sequence[Row]) -> ClassResult:
     return replace(result, rows={row.name: part for row, part in zip(rows, result.rows.values(), strict=True)})
 
 
-def _by_class(scan: SupportScan, problems: list[InputError], known: set[str]) -> dict[str, list[Pair]]:
+def _by_class(scan: SupportScan, problems: list[InputError], known: set[str]) -> dict[str, list[PairFiles]]:
     problems += scan.problems
     known |= scan.classes
-    found: dict[str, list[Pair]] = {}
+    found: dict[str, list[PairFiles]] = {}
     for pair in scan.pairs:
         found.setdefault(pair.cls, []).append(pair)
     return found
 
 
-def _samples(masks: Path, problems: list[InputError]) -> dict[str, list[support_sets.Sample]]:
+def _samples(masks: Path, problems: list[InputError]) -> dict[str, list[support_sets.SampleFiles]]:
     threshold = require_run(masks, "mask", "--masks").options["attention_threshold"]
-    found: dict[str, list[support_sets.Sample]] = {}
+    found: dict[str, list[support_sets.SampleFiles]] = {}
     for sample in read_samples(masks, problems):
         if not sample.coarse.is_file():
             problems.append(InputError("there is no such file", sample.coarse, "Its sample is left out"))
             continue
         files = {"coarse": MaskFile(sample.coarse, threshold), "refined": MaskFile(sample.mask)}
-        found.setdefault(sample.cls, []).append(support_sets.Sample(sample.id, sample.kind, sample.image, files))
+        found.setdefault(sample.cls, []).append(support_sets.SampleFiles(sample.id, sample.kind, sample.image, files))
     return found
 
 

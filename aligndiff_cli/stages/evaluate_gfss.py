@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.support import Pair
+from aligndiff_cli.disk.support import PairFiles
 from aligndiff_cli.disk.voc import open_voc
 from aligndiff_cli.engine.folds import Place, places
 from aligndiff_cli.engine.manifest import Record
@@ -33,7 +33,7 @@ from aligndiff_cli.stages.gfss import data
 from aligndiff_cli.stages.gfss.base_model import BaseModel, base_choice
 from aligndiff_cli.stages.options.evaluate import GfssOptions
 from aligndiff_cli.stages.results import read_parts, write_part, write_results
-from aligndiff_cli.stages.samples import Sample as Synthetic
+from aligndiff_cli.stages.samples import Sample
 
 NOVEL = (
     "iterations",
@@ -77,9 +77,9 @@ class Run:
 
     fold: Fold
     number: int
-    shots: Mapping[str, Sequence[Pair]]
+    shots: Mapping[str, Sequence[PairFiles]]
     label_maps: Mapping[str, Mapping[str, Path]]
-    synthetic: Mapping[str, Sequence[Synthetic]]
+    synthetic: Mapping[str, Sequence[Sample]]
     scenes: data.Scenes | None
 
 
@@ -160,7 +160,7 @@ class GfssStage(Stage[GfssOptions]):
         inputs["set of support pairs"] = _digest(pairs_used)
         if label_maps:
             inputs["set of support label maps"] = _digest({c: tuple(own.values()) for c, own in label_maps.items()})
-        synthetic: dict[str, list[Synthetic]] = {}
+        synthetic: dict[str, list[Sample]] = {}
         if o.masks is not None:
             synthetic = data.choose_synthetic(place.path(o.masks), o.conditioning, o.per_class, o.seed, problems)
             inputs["set of samples"] = _digest({s.id: (s.image, s.mask) for own in synthetic.values() for s in own})

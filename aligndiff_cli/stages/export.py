@@ -11,10 +11,10 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import joint_digest
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, InputError, first_few
+from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.report.sheets import scene_sheet
 from aligndiff_cli.stages.formats import make_format, opening

@@ -13,7 +13,7 @@ import torch
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
+from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable, scan_support
 from aligndiff_cli.engine.manifest import Record, read_records
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, GroupError, InputError, first_few
@@ -51,7 +51,7 @@ class InvertStage(Stage[InvertOptions]):
         self.notes = () if options.model else (POCKET_NOTE,)
         # before the model is loaded: it may be the wrong folder
         self._scan = scan_support(options.images, options.masks, options.mask_orientation)
-        self._pairs: dict[str, list[Pair]] = {}
+        self._pairs: dict[str, list[PairFiles]] = {}
         self._tokens: dict[str, str] = {}
 
     @cached_property

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aligndiff_cli.datasets import emoji_pictures as pictures
-from aligndiff_cli.datasets.emoji_pictures import Placement
+from aligndiff_cli.datasets.emoji_pictures import Pose
 
 
 def block(height: int = 20, width: int = 40, colour: tuple[int, int, int] = (200, 10, 30)) -> np.ndarray:
@@ -17,7 +17,7 @@ def block(height: int = 20, width: int = 40, colour: tuple[int, int, int] = (200
 def test_a_sprite_is_pasted_where_and_as_large_as_asked() -> None:
     image = np.zeros((60, 100, 3), np.uint8)
     # long side 40 = 2/3 of the short side 60; middle at row 30, column 25
-    mask = pictures.place_sprite(image, block(), Placement(40 / 60, 0.0, False), (0.5, 0.25))
+    mask = pictures.place_sprite(image, block(), Pose(40 / 60, 0.0, False), (0.5, 0.25))
     expected = np.zeros((60, 100), bool)
     expected[20:40, 5:45] = True
     assert np.array_equal(mask, expected)
@@ -27,7 +27,7 @@ def test_a_sprite_is_pasted_where_and_as_large_as_asked() -> None:
 
 def test_a_sprite_is_cut_off_at_the_frame() -> None:
     image = np.zeros((60, 100, 3), np.uint8)
-    mask = pictures.place_sprite(image, block(), Placement(40 / 60, 0.0, False), (0.0, 1.0))
+    mask = pictures.place_sprite(image, block(), Pose(40 / 60, 0.0, False), (0.0, 1.0))
     assert mask.sum() == 10 * 20
     assert mask[:10, 80:].all()
 
@@ -36,7 +36,7 @@ def test_mirroring_exchanges_left_and_right() -> None:
     sprite = block()
     sprite[:, :20, 3] = 0
     masks = [
-        pictures.place_sprite(np.zeros((60, 100, 3), np.uint8), sprite, Placement(40 / 60, 0.0, m), (0.5, 0.5))
+        pictures.place_sprite(np.zeros((60, 100, 3), np.uint8), sprite, Pose(40 / 60, 0.0, m), (0.5, 0.5))
         for m in (False, True)
     ]
     assert np.array_equal(masks[0], masks[1][:, ::-1])

@@ -12,17 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aligndiff_cli.disk.images import (
-    check_pair,
-    read_ignored,
-    read_image,
-    read_mask,
-    read_soft,
-    turned_alike,
-    turned_by_exif,
-    write_jpeg,
-    write_png,
-)
+from aligndiff_cli.disk.decoding import turned_alike, turned_by_exif
+from aligndiff_cli.disk.images import check_pair, read_ignored, read_image, read_mask, read_soft, write_jpeg, write_png
 from aligndiff_cli.errors import FolderError, InputError
 from tests import nasty
 from tests.datasets.lookalikes import tinted_mask

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aligndiff_cli.disk.support import Pair, load_pair, safe_class, scan_support
+from aligndiff_cli.disk.class_folders import safe_class
+from aligndiff_cli.disk.support import PairFiles, load_pair, scan_support
 from aligndiff_cli.errors import FolderError, InputError, UsageError
 from tests import nasty
 
@@ -44,7 +45,7 @@ def touch(root: Path, *names: str) -> None:
 def test_pairs_beside_each_other(tmp_path: Path, names: list[str], expected: list[tuple[str, str, str]]) -> None:
     touch(tmp_path / "dog", *names)
     scan = scan_support(tmp_path)
-    assert scan.pairs == [Pair("dog", s, tmp_path / "dog" / i, tmp_path / "dog" / m) for s, i, m in expected]
+    assert scan.pairs == [PairFiles("dog", s, tmp_path / "dog" / i, tmp_path / "dog" / m) for s, i, m in expected]
     assert scan.problems == []
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.support import Pair
-from aligndiff_cli.evaluation.support_sets import MaskFile, Sample
-from aligndiff_cli.method.consensus import Pair as LoadedPair
+from aligndiff_cli.disk.support import PairFiles
+from aligndiff_cli.evaluation.support_sets import MaskFile, SampleFiles
+from aligndiff_cli.method.consensus import Pair
 
 RED, BLUE, GREY = (200, 0, 0), (0, 0, 200), (90, 90, 90)
 H, W = 6, 10
@@ -23,11 +23,11 @@ class ColourSegmenter:
     def __init__(self) -> None:
         self.conditioned: list[int] = []
 
-    def condition(self, pairs: Sequence[LoadedPair]) -> list[tuple[int, ...]]:
+    def condition(self, pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
         self.conditioned.append(len(pairs))
         return [tuple(image[mask][0].tolist()) for image, mask in pairs]
 
-    def extend(self, state: list[tuple[int, ...]], pairs: Sequence[LoadedPair]) -> list[tuple[int, ...]]:
+    def extend(self, state: list[tuple[int, ...]], pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
         return state + self.condition(pairs)
 
     def predict(self, state: list[tuple[int, ...]], images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -53,15 +53,15 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def pair(self, stem: str, red: int, blue: int = 0, cls: str = "dog") -> Pair:
+    def pair(self, stem: str, red: int, blue: int = 0, cls: str = "dog") -> PairFiles:
         image, mask = self.root / cls / f"{stem}.png", self.root / cls / f"{stem}_mask.png"
         write_png(image, picture(red, blue))
         truth = np.zeros((H, W), dtype=bool)
         truth[:, :red] = True
         write_png(mask, truth)
-        return Pair(cls, stem, image, mask)
+        return PairFiles(cls, stem, image, mask)
 
-    def sample(self, name: str, *, good: bool = True, coarse: np.ndarray | None = None) -> Sample:
+    def sample(self, name: str, *, good: bool = True, coarse: np.ndarray | None = None) -> SampleFiles:
         """A sample that shows 4 red and 3 blue columns; its refined mask marks the red or the blue ones."""
         kind = name.partition("-")[0]
         paths = [self.root / folder / f"{name}.png" for folder in ("images", "refined", "coarse")]
@@ -73,7 +73,9 @@ class World:
             refined[:, -3:] = True
         write_png(paths[1], refined)
         write_png(paths[2], refined.astype(np.float32) * 0.6 if coarse is None else coarse)
-        return Sample(f"dog/{name}", kind, paths[0], {"refined": MaskFile(paths[1]), "coarse": MaskFile(paths[2], 0.4)})
+        return SampleFiles(
+            f"dog/{name}", kind, paths[0], {"refined": MaskFile(paths[1]), "coarse": MaskFile(paths[2], 0.4)}
+        )
 
 
 @pytest.fixture

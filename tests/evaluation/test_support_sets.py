@@ -9,7 +9,7 @@ from aligndiff_cli.evaluation.support_sets import (
     INVERTED,
     TEXT,
     Row,
-    Sample,
+    SampleFiles,
     SupportTest,
     draw_samples,
     filter_samples,
@@ -20,11 +20,11 @@ BOTH = (INVERTED, TEXT)
 
 
 @pytest.fixture
-def samples(world) -> list[Sample]:
+def samples(world) -> list[SampleFiles]:
     return [world.sample(f"{kind}-{i}") for kind in BOTH for i in range(8)]
 
 
-def drawn_ids(samples: list[Sample], row: Row, seed: int = 0) -> list[str]:
+def drawn_ids(samples: list[SampleFiles], row: Row, seed: int = 0) -> list[str]:
     problems: list[InputError] = []
     drawn = draw_samples(samples, row, seed, problems)
     assert not problems
@@ -34,21 +34,21 @@ def drawn_ids(samples: list[Sample], row: Row, seed: int = 0) -> list[str]:
 @pytest.mark.parametrize(
     ("n", "inverted", "text"), [(6, 3, 3), (5, 3, 2), (1, 1, 0), (16, 8, 8), (40, 8, 8), (0, 0, 0)]
 )
-def test_half_of_each_kind_the_odd_one_inverted(samples: list[Sample], n: int, inverted: int, text: int) -> None:
+def test_half_of_each_kind_the_odd_one_inverted(samples: list[SampleFiles], n: int, inverted: int, text: int) -> None:
     ids = drawn_ids(samples, Row("row", n, BOTH, "refined"))
     assert sum("inverted" in name for name in ids) == inverted
     assert sum("text" in name for name in ids) == text
     assert len(set(ids)) == len(ids)
 
 
-def test_more_samples_hold_those_of_fewer_and_other_masks_mean_the_same_pictures(samples: list[Sample]) -> None:
+def test_more_samples_hold_those_of_fewer_and_other_masks_mean_the_same_pictures(samples: list[SampleFiles]) -> None:
     few, many = (drawn_ids(samples, Row("row", n, (TEXT,), "refined")) for n in (3, 6))
     assert set(few) < set(many)
     assert drawn_ids(samples, Row("row", 6, (TEXT,), "coarse")) == many
     assert set(drawn_ids(samples, Row("row", 6, BOTH, "refined"))) & set(few) == set(few)
 
 
-def test_the_draw_depends_on_the_seed_and_not_on_the_order(samples: list[Sample]) -> None:
+def test_the_draw_depends_on_the_seed_and_not_on_the_order(samples: list[SampleFiles]) -> None:
     row = Row("row", 4, (TEXT,), "refined")
     assert drawn_ids(samples[::-1], row) == drawn_ids(samples, row)
     assert len({tuple(drawn_ids(samples, row, seed)) for seed in range(5)}) > 1

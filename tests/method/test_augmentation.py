@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.method.augmentation import augment
 
 GREY = 128
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import UsageError
-from aligndiff_cli.method.augmentation import IGNORE
+from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.grounding import mask_loss
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.grounding import (
@@ -27,7 +27,7 @@ from aligndiff_cli.models.diffusion.grounding import (
     word_states,
 )
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.semantic.batches import Sample, batches
+from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.training_state import Checkpoints, load_tensors
 
 WEIGHT_DECAY = 1e-2
@@ -83,7 +83,7 @@ def load_grounding(folder: Path, model: DiffusionModel) -> Grounding:
 def train_grounding(
     model: DiffusionModel,
     names: Sequence[str],
-    draw: Callable[[np.random.Generator], Sample],
+    draw: Callable[[np.random.Generator], LabelledImage],
     settings: GroundingSettings,
     seed: int,
     folder: Path,

@@ -23,7 +23,7 @@ from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.attention_unet import AttentionSums
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import TextEncoder
-from aligndiff_cli.models.diffusion.offload import Placement
+from aligndiff_cli.models.diffusion.offload import DevicePlacement
 from aligndiff_cli.models.diffusion.text import Conditioning, word_ids
 
 GuidanceKind = Literal["unconditional", "input", "none"]
@@ -96,7 +96,7 @@ class DiffusionModel(ABC):
         networks = [self.denoiser, self.vae, *(encoder.network for encoder in self.encoders)]
         for network in networks:
             network.eval().requires_grad_(False)
-        self.placement = Placement(networks, device, offload=offload)
+        self.placement = DevicePlacement(networks, device, offload=offload)
 
     @classmethod
     def suggested(cls, folder: Path) -> ModelDefaults:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-class Placement:
+class DevicePlacement:
     """Brings networks to a device.
 
     Without ``offload`` all of them stay there. With it the device holds only what is at work, and the rest waits in

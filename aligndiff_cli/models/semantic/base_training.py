@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.errors import FolderError
-from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.method.augmentation import augment
 from aligndiff_cli.models.parallel import ALONE, Ranks
-from aligndiff_cli.models.semantic.batches import Sample, batches
+from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.training_state import REMEDY, Checkpoints, load_tensors
 
@@ -44,7 +45,7 @@ class BaseSettings:
 
 def train_base(
     model: DeepLab,
-    images: Sequence[Sample],
+    images: Sequence[LabelledImage],
     settings: BaseSettings,
     seed: int,
     folder: Path,
@@ -76,7 +77,7 @@ def train_base(
     first = checkpoints.first
     advance(first)
 
-    def draw(rng: np.random.Generator) -> Sample:
+    def draw(rng: np.random.Generator) -> LabelledImage:
         return augment(rng, *images[int(rng.integers(len(images)))], settings.crop)
 
     net = ranks.share(model.train())

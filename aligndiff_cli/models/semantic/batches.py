@@ -11,13 +11,13 @@ from torch import Tensor
 
 from aligndiff_cli.method.seeds import item_seed
 
-Sample = tuple[np.ndarray, np.ndarray]
+LabelledImage = tuple[np.ndarray, np.ndarray]
 """An image, uint8 (H, W, 3), and its labels, uint8 (H, W), 255 where ignored."""
 WORKERS = 4
 
 
 def batches(
-    make: Callable[[np.random.Generator], Sample], seed: int, name: str, steps: range, count: int | range
+    make: Callable[[np.random.Generator], LabelledImage], seed: int, name: str, steps: range, count: int | range
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One batch per step, each of its samples drawn from its own seed, so that a resumed training sees the same ones.
 
@@ -34,7 +34,7 @@ def batches(
 
     indices = range(count) if isinstance(count, int) else count
 
-    def one(step: int, index: int) -> Sample:
+    def one(step: int, index: int) -> LabelledImage:
         return make(np.random.default_rng(item_seed(seed, f"{name}/{step}/{index}")))
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -47,7 +47,7 @@ def batches(
                 yield to_tensors([future.result() for future in ready])
 
 
-def to_tensors(samples: list[Sample]) -> tuple[Tensor, Tensor]:
+def to_tensors(samples: list[LabelledImage]) -> tuple[Tensor, Tensor]:
     """Samples of one size as tensors: images (N, 3, H, W) uint8, labels (N, H, W) int64."""
     images = torch.from_numpy(np.stack([image for image, _ in samples])).permute(0, 3, 1, 2)
     return images, torch.from_numpy(np.stack([labels for _, labels in samples])).long()

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aligndiff_cli.method.augmentation import IGNORE, augment
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.method.augmentation import augment
 from aligndiff_cli.method.composition import SCALE_RANGE, ScaleOf
 from aligndiff_cli.method.imprinting import imprint, masked_mean
 from aligndiff_cli.models.semantic.base_training import MOMENTUM, poly, set_rate
-from aligndiff_cli.models.semantic.batches import Sample, batches, to_tensors
+from aligndiff_cli.models.semantic.batches import LabelledImage, batches, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab, freeze_batchnorm, upsample
 from aligndiff_cli.models.semantic.task import Task, hide_unlearnt
 from aligndiff_cli.models.training_state import check_learnt
@@ -96,7 +97,7 @@ class Method(ABC):
         return torch.stack([imprinted(self.model, self.task.novel[row].real, row) for row in group])
 
     @classmethod
-    def study(cls, model: DeepLab, base: Sequence[Sample], base_classes: Sequence[Collection[int]]) -> Any:
+    def study(cls, model: DeepLab, base: Sequence[LabelledImage], base_classes: Sequence[Collection[int]]) -> Any:
         """What the method wants to know of the base images, found once for all runs of a fold."""
         return None
 
@@ -111,14 +112,14 @@ class Method(ABC):
         return self.settings.batch
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def draw(self, rng: np.random.Generator) -> LabelledImage:
         """One training sample of the crop's size, augmented."""
 
-    def augmented(self, rng: np.random.Generator, sample: Sample) -> Sample:
+    def augmented(self, rng: np.random.Generator, sample: LabelledImage) -> LabelledImage:
         """A sample scaled, cropped and mirrored at random."""
         return augment(rng, *sample, self.settings.crop)
 
-    def picture(self, rng: np.random.Generator, row: int) -> Sample:
+    def picture(self, rng: np.random.Generator, row: int) -> LabelledImage:
         """A picture of one class as it is: a few shot, or a synthetic one where there are any.
 
         What is known of the rest of it stays: base classes and those learnt before keep their labels. Other novel
@@ -190,13 +191,13 @@ def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
     check_learnt(model)
 
 
-def imprinted(model: DeepLab, samples: Sequence[Sample], row: int) -> Tensor:
+def imprinted(model: DeepLab, samples: Sequence[LabelledImage], row: int) -> Tensor:
     """The weight (D,) of a class from its few shots, with the model as it is now (Qi et al. 2018; GAPS)."""
     return imprint(shot_means(model, samples, row))
 
 
 @torch.no_grad()
-def shot_means(model: DeepLab, samples: Sequence[Sample], row: int) -> Tensor:
+def shot_means(model: DeepLab, samples: Sequence[LabelledImage], row: int) -> Tensor:
     """The masked mean of each shot's features (N, D), with the model as it is now."""
     was_training = model.training
     model.eval()

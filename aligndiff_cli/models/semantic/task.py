@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aligndiff_cli.method.augmentation import IGNORE
+from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.composition import Cutout, cut_out
-from aligndiff_cli.models.semantic.batches import Sample
+from aligndiff_cli.models.semantic.batches import LabelledImage
 
 Layout = Literal["paste", "plain", "scenes"]
 LAYOUTS: tuple[Layout, ...] = ("paste", "plain", "scenes")
@@ -26,14 +26,14 @@ class Novel:
         inverted, text: synthetic pictures by how they were conditioned (D.3), 0 around the object; both may be empty.
     """
 
-    real: Sequence[Sample]
-    inverted: Sequence[Sample] = ()
-    text: Sequence[Sample] = ()
+    real: Sequence[LabelledImage]
+    inverted: Sequence[LabelledImage] = ()
+    text: Sequence[LabelledImage] = ()
 
     def __len__(self) -> int:
         return len(self.real) + len(self.inverted) + len(self.text)
 
-    def draw(self, rng: np.random.Generator, inverted_share: float) -> Sample:
+    def draw(self, rng: np.random.Generator, inverted_share: float) -> LabelledImage:
         """One picture (D.3): half from the few shots and the inverted samples, half from the text ones.
 
         The first half is divided evenly between the few shots and the inverted samples, so that a handful of real pairs
@@ -61,26 +61,26 @@ class Task:
         study: what the method's ``study`` found in the base images.
     """
 
-    base: Sequence[Sample]
+    base: Sequence[LabelledImage]
     base_classes: Sequence[Collection[int]]
     base_count: int
     novel: Mapping[int, Novel]
     labelled: bool = False
     layout: Layout = "paste"
-    scenes: Sequence[Sample] = field(default=())
+    scenes: Sequence[LabelledImage] = field(default=())
     inverted_share: float = 0.5
     seed: int = 0
     study: Any = None
 
 
-def hide_unlearnt(sample: Sample, base_count: int, learnt: Collection[int]) -> Sample:
+def hide_unlearnt(sample: LabelledImage, base_count: int, learnt: Collection[int]) -> LabelledImage:
     """A picture in which novel classes other than the learnt ones are ignored (255)."""
     image, labels = sample
     known = np.isin(labels, [*range(base_count + 1), *learnt])
     return image, np.where(known, labels, IGNORE).astype(np.uint8)
 
 
-def as_cutout(sample: Sample, row: int) -> Cutout:
+def as_cutout(sample: LabelledImage, row: int) -> Cutout:
     """A picture's object of one class, cut out."""
     image, labels = sample
     return cut_out(image, labels == row, row, f"class {row}")

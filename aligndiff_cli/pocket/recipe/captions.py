@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aligndiff_cli.datasets.emoji_classes import prompt_name
-from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS, Placement
+from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS, Pose
 from aligndiff_cli.pocket.recipe.drawings import NAMED, STYLES
 
 SIZES = ("small", "large")
@@ -48,7 +48,7 @@ def known_words() -> list[str]:
     return sorted(words)
 
 
-def true_adjectives(artist: str, background: str, placement: Placement) -> list[str]:
+def true_adjectives(artist: str, background: str, placement: Pose) -> list[str]:
     """The adjectives that hold for a picture of this making."""
     words = [background, GOOD]
     if artist in STYLES:  # there is no word for the unseen one

@@ -13,21 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
+from aligndiff_cli.disk.decoding import Orientation, turned_alike
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import Orientation, read_ignored, turned_alike
+from aligndiff_cli.disk.images import read_ignored
 from aligndiff_cli.disk.layout import CLASSES
 from aligndiff_cli.disk.lazy import Lazy
-from aligndiff_cli.disk.mask_rules import IGNORE
-from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
+from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable, scan_support
 from aligndiff_cli.disk.voc import VocFolder, fitted, present_classes, read_label_map
 from aligndiff_cli.errors import FolderError, InputError, first_few
+from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
-from aligndiff_cli.models.semantic.batches import Sample
+from aligndiff_cli.models.semantic.batches import LabelledImage
 from aligndiff_cli.models.semantic.task import Novel
 from aligndiff_cli.stages.names import nearest, numbered
-from aligndiff_cli.stages.samples import INVERTED, TEXT, read_samples
-from aligndiff_cli.stages.samples import Sample as Synthetic
+from aligndiff_cli.stages.samples import INVERTED, TEXT, Sample, read_samples
 
 KEPT = 1024
 """Decoded images held at once; a pocket scene is 80 kB, a photograph of 500 pixels 1 MB."""
@@ -100,7 +100,7 @@ class Scenes:
     """The images of a VOC folder with labels by row, and the rows that each of them shows."""
 
     stems: Sequence[str]
-    images: Sequence[Sample]
+    images: Sequence[LabelledImage]
     shown: Sequence[frozenset[int]]
     problems: Sequence[InputError]
 
@@ -127,7 +127,7 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
         raise FolderError(f"no image can be used: {why}", folder.root)
 
     @lru_cache(maxsize=KEPT)
-    def load(stem: str) -> Sample:
+    def load(stem: str) -> LabelledImage:
         image, labels = folder.load(stem)
         return image, rows.to_rows(labels)
 
@@ -147,7 +147,7 @@ def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
     return joint_digest(digests)
 
 
-def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) -> dict[str, list[Pair]]:
+def choose_shots(pairs: Sequence[PairFiles], shots: int | None, seed: int, run: int) -> dict[str, list[PairFiles]]:
     """Class -> its few shots in one run: drawn by a hash of (seed, run, class, stem), so every method sees the same.
 
     A choice of more shots holds the choice of fewer. ``None`` takes all pairs.
@@ -155,7 +155,7 @@ def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) 
     Raises:
         InputError: a class has fewer pairs than wanted.
     """
-    chosen: dict[str, list[Pair]] = {}
+    chosen: dict[str, list[PairFiles]] = {}
     for cls in sorted({pair.cls for pair in pairs}):
         own = [pair for pair in pairs if pair.cls == cls]
         if shots is not None and len(own) < shots:
@@ -167,7 +167,7 @@ def choose_shots(pairs: Sequence[Pair], shots: int | None, seed: int, run: int) 
 
 def usable_pairs(
     folder: Path, masks: Path | None = None, orientation: Orientation = "auto"
-) -> tuple[list[Pair], list[InputError]]:
+) -> tuple[list[PairFiles], list[InputError]]:
     """The pairs of a support folder, the masks maybe in one of their own, that can be read, and why others cannot.
 
     Raises:
@@ -186,7 +186,7 @@ def usable_pairs(
 
 def choose_synthetic(
     masks: Path, conditioning: str, per_class: int | None, seed: int, problems: list[InputError]
-) -> dict[str, list[Synthetic]]:
+) -> dict[str, list[Sample]]:
     """Class -> its synthetic samples with a mask that is not empty.
 
     Args:
@@ -194,12 +194,12 @@ def choose_synthetic(
         per_class: how many, drawn by a hash of (seed, id), so that more hold those of fewer; None takes all.
         problems: what cannot be used is added to it.
     """
-    by_class: dict[str, list[Synthetic]] = {}
+    by_class: dict[str, list[Sample]] = {}
     for sample in read_samples(masks, problems):
         if sample.area > 0:
             by_class.setdefault(sample.cls, []).append(sample)
     kinds = (INVERTED, TEXT) if conditioning == "full" else (TEXT,)
-    chosen: dict[str, list[Synthetic]] = {}
+    chosen: dict[str, list[Sample]] = {}
     for cls, samples in by_class.items():
         samples.sort(key=lambda sample: (item_seed(seed, f"sample/{sample.id}"), sample.id))
         for position, kind in enumerate(kinds):
@@ -209,7 +209,9 @@ def choose_synthetic(
     return chosen
 
 
-def find_label_maps(folder: Path | None, shots: Mapping[str, Sequence[Pair]], rows: Rows) -> dict[str, dict[str, Path]]:
+def find_label_maps(
+    folder: Path | None, shots: Mapping[str, Sequence[PairFiles]], rows: Rows
+) -> dict[str, dict[str, Path]]:
     """Class -> stem -> label map of each few shot; empty where there is no such folder.
 
     Raises:
@@ -234,9 +236,9 @@ def find_label_maps(folder: Path | None, shots: Mapping[str, Sequence[Pair]], ro
 def novel_class(
     number: int,
     rows: Rows,
-    shots: Sequence[Pair],
+    shots: Sequence[PairFiles],
     label_maps: Mapping[str, Path],
-    synthetic: Sequence[Synthetic],
+    synthetic: Sequence[Sample],
 ) -> Novel:
     """A novel class, its pictures read when asked for.
 
@@ -246,10 +248,10 @@ def novel_class(
     """
     row = rows.row(number)
 
-    def shot(pair: Pair) -> Sample:
+    def shot(pair: PairFiles) -> LabelledImage:
         return load_shot(pair, label_maps.get(pair.stem), row, rows)
 
-    def sample(made: Synthetic) -> Sample:
+    def sample(made: Sample) -> LabelledImage:
         image, mask = made.load()
         return image, np.where(mask, row, 0).astype(np.uint8)
 
@@ -257,7 +259,7 @@ def novel_class(
     return Novel(Lazy(shots, shot), Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
 
 
-def load_shot(pair: Pair, label_map: Path | None, row: int, rows: Rows) -> Sample:
+def load_shot(pair: PairFiles, label_map: Path | None, row: int, rows: Rows) -> LabelledImage:
     """A few shot with what is known of it by row: its object, and around it what its label map says.
 
     Without a label map all that its mask file does not mark as ignored is background.

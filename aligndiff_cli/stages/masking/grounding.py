@@ -11,14 +11,14 @@ import numpy as np
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import BaseFolder, open_base
+from aligndiff_cli.disk.decoding import Orientation
 from aligndiff_cli.disk.digest import joint_digest
-from aligndiff_cli.disk.images import Orientation
-from aligndiff_cli.disk.mask_rules import IGNORE
 from aligndiff_cli.engine.lock import one_at_a_time
 from aligndiff_cli.engine.run_file import RunFile, own_run, relative_to_folder, write_run
 from aligndiff_cli.engine.stage import plain
 from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.errors import FolderError, InputError, first_few
+from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.consensus import ESTIMATE_PROBABILITY, Refined, iou
 from aligndiff_cli.method.grounding import object_window
 from aligndiff_cli.models.diffusion.description import Description

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.support import Pair, load_pair, load_usable, scan_support
+from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable, scan_support
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.method.consensus import Image, Mask, Refined, iou, refine
 from aligndiff_cli.method.noise_learning import learn_noise
@@ -137,7 +137,7 @@ class ConsensusRefiner(Refiner):
     def __init__(self, options: MaskOptions) -> None:
         self._options = options
         self.notes = segmenter_notes(options)
-        self._real: dict[str, list[Pair]] = {}
+        self._real: dict[str, list[PairFiles]] = {}
 
     @cached_property
     def about(self) -> SegmenterDescription:

@@ -15,7 +15,7 @@ from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOpt
 from aligndiff_cli.models.diffusion import load as loading
 from aligndiff_cli.models.diffusion.attention_unet import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.compiling import compile_denoiser
-from aligndiff_cli.models.diffusion.offload import Placement
+from aligndiff_cli.models.diffusion.offload import DevicePlacement
 
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
 OPTIONS = SampleOptions(height=40, width=24, steps=2)
@@ -35,7 +35,7 @@ class Network(nn.Module):
 
 def test_offloading_keeps_one_group_on_the_device() -> None:
     text, denoiser = Network(), Network()
-    placement = Placement([text, denoiser], torch.device("meta"), offload=True)
+    placement = DevicePlacement([text, denoiser], torch.device("meta"), offload=True)
     assert text.moves == denoiser.moves == []
     for wanted in (text, denoiser, denoiser, text):
         placement.bring(wanted)
@@ -45,7 +45,7 @@ def test_offloading_keeps_one_group_on_the_device() -> None:
 
 def test_without_offloading_everything_stays() -> None:
     text, denoiser = Network(), Network()
-    placement = Placement([text, denoiser], torch.device("meta"), offload=False)
+    placement = DevicePlacement([text, denoiser], torch.device("meta"), offload=False)
     placement.bring(text)
     assert text.moves == denoiser.moves == ["meta"]
 

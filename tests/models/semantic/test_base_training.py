@@ -9,7 +9,7 @@ import torch
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models import training_state
 from aligndiff_cli.models.semantic.base_training import BaseSettings, poly, set_rate, train_base
-from aligndiff_cli.models.semantic.batches import Sample, batches
+from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
 from aligndiff_cli.models.training_state import save_tensors
@@ -23,7 +23,7 @@ def model(backbone: Path) -> DeepLab:
     return build_deeplab(backbone, SMALL, 3, torch.device("cpu"))
 
 
-def pictures() -> list[Sample]:
+def pictures() -> list[LabelledImage]:
     rng = np.random.default_rng(0)
     samples = []
     for number in range(5):
@@ -60,7 +60,7 @@ def test_steps_are_passes_over_the_images(images: int, steps: int) -> None:
 
 
 def test_batches_follow_from_seed_name_and_step_alone() -> None:
-    def make(rng: np.random.Generator) -> Sample:
+    def make(rng: np.random.Generator) -> LabelledImage:
         return rng.integers(0, 256, (2, 3, 3), dtype=np.uint8), rng.integers(0, 9, (2, 3), dtype=np.uint8)
 
     whole = list(batches(make, 1, "x", range(4), 3))

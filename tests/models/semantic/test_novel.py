@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from aligndiff_cli.method.composition import cut_out
 from aligndiff_cli.models.semantic.batch_renorm import BatchRenorm2d
-from aligndiff_cli.models.semantic.batches import Sample
+from aligndiff_cli.models.semantic.batches import LabelledImage
 from aligndiff_cli.models.semantic.cosine import CosineHead
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.methods import METHODS
@@ -57,7 +57,7 @@ def at(degrees: float) -> tuple[int, int, int]:
     return 0, round(200 * np.sin(np.radians(degrees))), round(200 * np.cos(np.radians(degrees)))
 
 
-def pair(row: int, height: int = 24, width: int = 36, shift: int = 0) -> Sample:
+def pair(row: int, height: int = 24, width: int = 36, shift: int = 0) -> LabelledImage:
     """A box in the class's colour on grey."""
     image, labels = np.full((height, width, 3), 100 + shift, np.uint8), np.zeros((height, width), np.uint8)
     labels[4:16, 6:26] = row
@@ -71,7 +71,7 @@ def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Method, "augmented", lambda self, rng, sample: sample)
 
 
-def base_images() -> list[Sample]:
+def base_images() -> list[LabelledImage]:
     """Three images with base classes 1, 2, and both; blue only."""
     samples = []
     for number, shown in enumerate(((1,), (2,), (1, 2))):
@@ -94,11 +94,11 @@ def studied(model: DeepLab, **changes: object) -> Task:
     return replace(own, study=Gaps.study(model, own.base, own.base_classes))
 
 
-def same(one: Sample, other: Sample) -> bool:
+def same(one: LabelledImage, other: LabelledImage) -> bool:
     return one[0].tobytes() == other[0].tobytes() and one[1].tobytes() == other[1].tobytes()
 
 
-def shown(sample: Sample, row: int) -> None:
+def shown(sample: LabelledImage, row: int) -> None:
     """Pixels that carry a novel row are those of its colour."""
     image, labels = sample
     far = np.abs(image.astype(int) - COLOURS[row]).max(2)
@@ -137,7 +137,7 @@ def test_classes_are_learnt_group_after_group() -> None:
             rows = len(self.previous.head.weight), len(self.model.head.weight)
             seen.append((list(self.current), list(self.learnt), *rows))
 
-        def draw(self, rng: np.random.Generator) -> Sample:
+        def draw(self, rng: np.random.Generator) -> LabelledImage:
             raise AssertionError
 
     novel = {row: Novel([(pair(3)[0], pair(3)[1] // 3 * row)]) for row in (1, 2, 3)}
@@ -564,7 +564,7 @@ def test_pifs_sees_no_base_image() -> None:
 # ---- GFS
 
 
-def gfs_shot() -> Sample:
+def gfs_shot() -> LabelledImage:
     """Two blocks of one row each: the object, (0, 0.6, 0.8), red; then red."""
     image = blocks([[(0, 50, 0), (0, 30, 40), (200, 0, 0)], [(200, 0, 0)] * 3])
     labels = np.zeros((8, 12), np.uint8)

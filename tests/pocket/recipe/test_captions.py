@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from aligndiff_cli.datasets import emoji_classes as classes
-from aligndiff_cli.datasets.emoji_pictures import Placement
+from aligndiff_cli.datasets.emoji_pictures import Pose
 from aligndiff_cli.pocket.recipe.captions import Caption, draw_caption, known_words, true_adjectives
 
 
@@ -47,10 +47,10 @@ def test_a_drawing_without_a_name_is_known_by_its_looks_alone() -> None:
 
 
 def test_adjectives_follow_from_how_the_picture_was_made() -> None:
-    assert true_adjectives("noto", "sandy", Placement(0.7, 4.0, False)) == ["shaded", "sandy", "good", "small"]
-    assert true_adjectives("twemoji", "rosy", Placement(0.9, 0.0, False)) == ["flat", "rosy", "good", "large"]
-    assert true_adjectives("fluent-emoji", "rosy", Placement(0.8, 0.0, True)) == ["solid", "rosy", "good"]
-    assert true_adjectives("fxemoji", "rosy", Placement(0.8, 0.0, True)) == ["rosy", "good"]
+    assert true_adjectives("noto", "sandy", Pose(0.7, 4.0, False)) == ["shaded", "sandy", "good", "small"]
+    assert true_adjectives("twemoji", "rosy", Pose(0.9, 0.0, False)) == ["flat", "rosy", "good", "large"]
+    assert true_adjectives("fluent-emoji", "rosy", Pose(0.8, 0.0, True)) == ["solid", "rosy", "good"]
+    assert true_adjectives("fxemoji", "rosy", Pose(0.8, 0.0, True)) == ["rosy", "good"]
 
 
 def test_every_word_of_a_taught_name_is_known_and_rare_names_are_not() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.disk.support import Pair
+from aligndiff_cli.disk.support import PairFiles
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.stages.gfss import data
 from aligndiff_cli.stages.samples import Sample
@@ -104,9 +104,9 @@ def test_a_digest_sees_pictures_labels_and_the_choice(tmp_path: Path) -> None:
     assert digest != data.scenes_digest(folder, ["a", "b"])
 
 
-def pairs(**counts: int) -> list[Pair]:
+def pairs(**counts: int) -> list[PairFiles]:
     return [
-        Pair(cls, f"{number:02}", Path(cls, f"{number:02}.jpg"), Path(cls, f"{number:02}.png"))
+        PairFiles(cls, f"{number:02}", Path(cls, f"{number:02}.jpg"), Path(cls, f"{number:02}.png"))
         for cls, count in counts.items()
         for number in range(count)
     ]

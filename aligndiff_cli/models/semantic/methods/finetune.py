@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aligndiff_cli.method.composition import paste, sample_layout
 from aligndiff_cli.method.seeds import item_seed
-from aligndiff_cli.models.semantic.batches import Sample
+from aligndiff_cli.models.semantic.batches import LabelledImage
 from aligndiff_cli.models.semantic.novel import Method
 from aligndiff_cli.models.semantic.task import as_cutout, hide_unlearnt
 
@@ -37,7 +37,7 @@ class Finetune(Method):
         rows = torch.randn(len(group), self.model.head.weight.shape[1], generator=generator)
         return rows / rows.norm(dim=1, keepdim=True) * self.model.head.weight.detach().cpu().norm(dim=1).mean()
 
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def draw(self, rng: np.random.Generator) -> LabelledImage:
         """A few-shot or synthetic picture, a composed one, or a ready scene."""
         task = self.task
         if task.layout == "scenes":

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from aligndiff_cli.method.composition import Cutout, ScaleOf, resize_cutout, unit_scale
 from aligndiff_cli.method.gaps import clamped_scale, diverse_memory, memory_scores, most_similar, paste_probability
 from aligndiff_cli.method.imprinting import masked_mean
-from aligndiff_cli.models.semantic.batches import Sample, to_tensors
+from aligndiff_cli.models.semantic.batches import LabelledImage, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.novel import Method
 from aligndiff_cli.models.semantic.task import as_cutout, hide_unlearnt
@@ -53,7 +53,7 @@ class Gaps(Method):
     name = "gaps"
 
     @classmethod
-    def study(cls, model: DeepLab, base: Sequence[Sample], base_classes: Sequence[Collection[int]]) -> Study:
+    def study(cls, model: DeepLab, base: Sequence[LabelledImage], base_classes: Sequence[Collection[int]]) -> Study:
         """Scores and scenes of the base images, seen by the base model."""
         return study_base(model.eval(), base, base_classes)
 
@@ -71,7 +71,7 @@ class Gaps(Method):
         shots = max(len(self.task.novel[row].real) for row in group)
         self._probability = paste_probability(classes, shots, max(1, len(memory)))
 
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def draw(self, rng: np.random.Generator) -> LabelledImage:
         """A memory image, augmented, with other-novel and present objects pasted onto it."""
         task = self.task
         if task.layout == "scenes":
@@ -114,7 +114,7 @@ class Gaps(Method):
 
 
 @torch.no_grad()
-def study_base(model: DeepLab, base: Sequence[Sample], classes_of: Sequence[Collection[int]]) -> Study:
+def study_base(model: DeepLab, base: Sequence[LabelledImage], classes_of: Sequence[Collection[int]]) -> Study:
     """How well each base image stands for each class it shows, and what its scene looks like.
 
     The score is the cosine of the image's class feature and the class's weight over the share of pixels it covers.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aligndiff_cli.method.augmentation import IGNORE
-from aligndiff_cli.models.semantic.batches import Sample, to_tensors
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.models.semantic.batches import LabelledImage, to_tensors
 from aligndiff_cli.models.semantic.novel import Method, NovelSettings
 
 ENRICHMENT = 0.5
@@ -51,7 +51,7 @@ class Gfs(Method):
         mixed = ENRICHMENT * own + (1 - ENRICHMENT) * F.normalize(contexts.mean(0), dim=1)
         self.model.head.weight[: len(own)] = mixed
 
-    def _context(self, own: Tensor, shots: Sequence[Sample]) -> Tensor:
+    def _context(self, own: Tensor, shots: Sequence[LabelledImage]) -> Tensor:
         """Direction of each base class's features in the few shots of one novel class; its weight where there are none.
 
         Args:
@@ -67,7 +67,7 @@ class Gfs(Method):
             context[row] = F.normalize(directions[rows == row].mean(0), dim=0)
         return context
 
-    def _seen(self, sample: Sample) -> tuple[Tensor, Tensor]:
+    def _seen(self, sample: LabelledImage) -> tuple[Tensor, Tensor]:
         """Directions (P, D) of a picture's positions, and the row (P,) that each shows; 255 where that is not known."""
         images, labels = to_tensors([sample])
         features = self.previous.features(images)
@@ -79,6 +79,6 @@ class Gfs(Method):
             rows = torch.where(around == 1, self.previous.head(features).argmax(1), IGNORE)
         return F.normalize(features, dim=1).permute(0, 2, 3, 1).flatten(0, 2), rows.flatten()
 
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def draw(self, rng: np.random.Generator) -> LabelledImage:
         """Never called: nothing is trained."""
         raise NotImplementedError

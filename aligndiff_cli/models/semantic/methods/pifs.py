@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from aligndiff_cli.method.imprinting import imprint
 from aligndiff_cli.models.semantic.base_training import WEIGHT_DECAY
 from aligndiff_cli.models.semantic.batch_renorm import renormalise
-from aligndiff_cli.models.semantic.batches import Sample
+from aligndiff_cli.models.semantic.batches import LabelledImage
 from aligndiff_cli.models.semantic.deeplab import upsample
 from aligndiff_cli.models.semantic.novel import Method, NovelSettings, shot_means
 
@@ -54,7 +54,7 @@ class Pifs(Method):
         self.previous.head.grow(rows.detach())
         self.previous.head.requires_grad_(False)
 
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def draw(self, rng: np.random.Generator) -> LabelledImage:
         """A few-shot picture, or a synthetic one where there are any."""
         return self.augmented(rng, self.picture(rng, self.current[int(rng.integers(len(self.current)))]))
 
