@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -67,11 +66,6 @@ def masked_mse(kind: LossKind, error: Tensor, mask: Tensor, background_weight: f
 
 def _mean_where(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1)
-
-
-def cosine_rate(base: float, step: int, steps: int) -> float:
-    """Learning rate of a step in [0, steps): from ``base`` towards 0 along half a cosine, without warm-up."""
-    return base * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def spread_vectors(word: Tensor, vectors: int, generator: torch.Generator) -> Tensor:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.augmentation import augment
 from aligndiff_cli.method.consensus import Image, Mask, SoftMap
 from aligndiff_cli.method.noise_learning import Predict
+from aligndiff_cli.method.schedules import poly
 from aligndiff_cli.method.seeds import item_seed
-from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY, poly, set_rate
+from aligndiff_cli.models.fit import fit
+from aligndiff_cli.models.semantic.base_training import MOMENTUM, WEIGHT_DECAY
 from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.semantic.deeplab import Architecture, DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
@@ -77,13 +80,12 @@ class NoiseLearner:
             index = chosen[int(rng.integers(len(chosen)))]
             return augment(rng, images[index], masks[index].astype(np.uint8), (height, width), SCALES)
 
-        for step, (pixels, labels) in enumerate(batches(draw, seed, name, range(settings.steps), settings.batch)):
-            set_rate(optimizer, poly(step, settings.steps))
-            loss = F.cross_entropy(model(pixels), labels.to(self._device), ignore_index=IGNORE)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            self._advance(1)
+        def loss(_: int, batch: tuple[Tensor, Tensor]) -> Tensor:
+            pixels, labels = batch
+            return F.cross_entropy(model(pixels), labels.to(self._device), ignore_index=IGNORE)
+
+        drawn = batches(draw, seed, name, range(settings.steps), settings.batch)
+        fit(optimizer, drawn, loss, lambda step: poly(step, settings.steps), lambda *_: self._advance(1))
         check_learnt(model)
         model.eval()
         return lambda some: [foreground(model, image) for image in some]

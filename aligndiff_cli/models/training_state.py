@@ -1,13 +1,14 @@
-"""Trainings that can be killed: weights, optimizer moments and the number of steps taken, in one safetensors file."""
+"""Trainings that can be killed: weights, averages, moments and the number of steps taken, in one safetensors file."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -17,6 +18,8 @@ from aligndiff_cli.errors import FolderError, ModelError
 REMEDY = "Remove the file to begin again, or choose another folder"
 STATE = "state.safetensors"
 SAVE_SECONDS = 60.0
+MODEL, AVERAGES, MOMENTS = "model/", "ema/", "adam/"
+"""What names in a state begin with: weights and buffers, averages, the optimizer's moments (of any optimizer)."""
 
 
 class Checkpoints:
@@ -66,42 +69,67 @@ def check_learnt(net: nn.Module) -> None:
         raise ModelError("the training diverged: its weights are not finite", None, "Lower its learning rate")
 
 
-def save_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write everything needed to go on after ``step`` steps; the file appears whole or not at all."""
-    tensors = {f"net.{key}": value for key, value in net.state_dict().items()}
+def save_state(
+    path: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    averages: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write everything needed to go on after ``step`` steps; the file appears whole or not at all.
+
+    Args:
+        averages: of the parameters by name, where they are kept.
+    """
+    tensors = {f"{MODEL}{key}": value for key, value in net.state_dict().items()}
+    tensors |= {f"{AVERAGES}{key}": value for key, value in (averages or {}).items()}
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items() if value is not None}
-    tensors["step"] = torch.tensor(step)
-    save_tensors(path, tensors)
+        own = {key: torch.as_tensor(value) for key, value in moments.items() if value is not None}
+        tensors |= {f"{MOMENTS}{index}/{key}": value for key, value in own.items()}
+    save_tensors(path, tensors, {"step": str(step)})
 
 
-def load_state(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Go on where `save_state` left off; 0 steps where there is no file.
+def load_state(
+    path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, averages: Mapping[str, Tensor] | None = None
+) -> int:
+    """Go on where `save_state` left off, averages included; 0 steps where there is no file.
 
     Raises:
         FolderError: the file is damaged or of another network.
     """
     if not path.is_file():
         return 0
-    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
     tensors = load_tensors(path)
+    moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
     try:
-        for key in [key for key in tensors if key.startswith("optimizer.")]:
-            _, index, name = key.split(".")
-            state[int(index)][name] = tensors.pop(key)
-        step = int(tensors.pop("step"))
-        net.load_state_dict({key.removeprefix("net."): value for key, value in tensors.items()})
-        optimizer.load_state_dict({"state": dict(state), "param_groups": optimizer.state_dict()["param_groups"]})
+        for key, value in under(tensors, MOMENTS).items():
+            index, name = key.split("/")
+            moments[int(index)][name] = value
+        net.load_state_dict(under(tensors, MODEL))
+        optimizer.load_state_dict({"state": dict(moments), "param_groups": optimizer.state_dict()["param_groups"]})
+        for key, mean in (averages or {}).items():
+            mean.copy_(tensors[f"{AVERAGES}{key}"])
+        return step_of(path)
     except (KeyError, RuntimeError, ValueError) as error:
         raise FolderError("holds the training of another network", path, REMEDY) from error
-    return step
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors as safetensors, atomically."""
+def step_of(path: Path) -> int:
+    """The number of steps that a state was saved after; only the file's head is read."""
+    with safe_open(path, framework="pt") as file:
+        return int((file.metadata() or {})["step"])
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by what follows."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, with facts in the file's head, atomically."""
     plain = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     with atomic_write(path) as file:
-        file.write(save(plain))
+        file.write(save(plain, dict(facts) if facts else None))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

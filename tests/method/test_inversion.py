@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
-from aligndiff_cli.method.inversion import cosine_rate, latent_mask, masked_mse, spread_vectors
+from aligndiff_cli.method.inversion import latent_mask, masked_mse, spread_vectors
 
 # Two channels on 1 x 3 positions: mean squares 2.5, 10, 1.
 ERROR = torch.tensor([[[[1.0, 2.0, 1.0]], [[2.0, 4.0, 1.0]]]])
@@ -68,12 +66,6 @@ def test_latent_mask_looks_at_the_centre_the_corner_or_all() -> None:
 def test_latent_mask_of_a_soft_mask_uses_the_threshold() -> None:
     soft = torch.tensor([[[0.3, 0.31, 0.9]]])
     assert latent_mask(soft, (1, 3)).tolist() == [[[False, True, True]]]
-
-
-def test_cosine_rate() -> None:
-    assert cosine_rate(2.0, 0, 10) == 2.0
-    assert cosine_rate(2.0, 5, 10) == pytest.approx(1.0)
-    assert 0 < cosine_rate(2.0, 9, 10) == pytest.approx(1 + math.cos(0.9 * math.pi))
 
 
 def test_spread_vectors() -> None:

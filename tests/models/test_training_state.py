@@ -89,7 +89,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
     net = small()
     with pytest.raises(FolderError, match="another network"):
         load_state(path, net, OPTIMIZERS["sgd"](net))
-    save_tensors(path, {"net.x": torch.zeros(2)})
+    save_tensors(path, {"model/x": torch.zeros(2)}, {"step": "1"})
     with pytest.raises(FolderError, match="another network"):
         load_state(path, net, OPTIMIZERS["sgd"](net))
 
@@ -117,11 +117,11 @@ def test_a_training_that_diverged_keeps_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["optimizer.0.a.b", "optimizer.x.momentum_buffer", "more"])
+@pytest.mark.parametrize("key", ["adam/0/a/b", "adam/x/momentum_buffer", "model/more"])
 def test_a_state_that_is_none_is_named(tmp_path: Path, key: str) -> None:
     net = small()
     optimizer = OPTIMIZERS["sgd"](net)
     save_state(tmp_path / "s", net, optimizer, 1)
-    save_tensors(tmp_path / "s", load_tensors(tmp_path / "s") | {key: torch.zeros(1)})
+    save_tensors(tmp_path / "s", load_tensors(tmp_path / "s") | {key: torch.zeros(1)}, {"step": "1"})
     with pytest.raises(FolderError, match="holds the training of another network"):
         load_state(tmp_path / "s", net, optimizer)

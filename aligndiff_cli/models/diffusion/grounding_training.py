@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.grounding import mask_loss
+from aligndiff_cli.method.schedules import cosine
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.grounding import (
     LAYERS,
@@ -27,6 +27,7 @@ from aligndiff_cli.models.diffusion.grounding import (
     word_states,
 )
 from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.fit import fit
 from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.training_state import Checkpoints, load_tensors
 
@@ -109,24 +110,25 @@ def train_grounding(
     advance(first)
     named = name_classes(model, names)
     words = word_states(named)
-    for step, (images, labels) in enumerate(
-        batches(draw, seed, NAME, range(first, settings.steps), settings.batch), first
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * cosine(step, settings.steps)
+
+    def loss(step: int, batch: tuple[Tensor, Tensor]) -> Tensor | None:
+        images, labels = batch
         classes = labels.where(labels != IGNORE, 0).amax((1, 2))
         shown = (classes > 0).nonzero()[:, 0]  # an object that shrank to nothing teaches nothing
-        if len(shown):
-            rows = classes[shown] - 1
-            generator = torch.Generator().manual_seed(item_seed(seed, f"{NAME}/noise/{step}"))
-            pictures = [image.permute(1, 2, 0).numpy() for image in images[shown]]
-            features = read_features(model, pictures, named.select(rows.tolist()), generator)
-            loss = _loss(net(features, words[rows.to(words.device)]), labels[shown], settings.dice)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+        if not len(shown):
+            return None
+        rows = classes[shown] - 1
+        generator = torch.Generator().manual_seed(item_seed(seed, f"{NAME}/noise/{step}"))
+        pictures = [image.permute(1, 2, 0).numpy() for image in images[shown]]
+        features = read_features(model, pictures, named.select(rows.tolist()), generator)
+        return _loss(net(features, words[rows.to(words.device)]), labels[shown], settings.dice)
+
+    def after(taken: int, _: Tensor | None) -> None:
         advance(1)
-        checkpoints.step(step + 1)
+        checkpoints.step(taken)
+
+    drawn = batches(draw, seed, NAME, range(first, settings.steps), settings.batch)
+    fit(optimizer, drawn, loss, lambda step: cosine(step, settings.steps), after, first=first)
     checkpoints.finish()
     return net
 
@@ -135,8 +137,3 @@ def _loss(logits: Tensor, labels: Tensor, dice: float) -> Tensor:
     labels = labels.to(logits.device)
     full = upsample(logits, labels.shape[1:])
     return mask_loss(full, ((labels > 0) & (labels != IGNORE)).float(), (labels != IGNORE).float(), dice)
-
-
-def cosine(step: int, steps: int) -> float:
-    """Factor of the learning rate, from 1 down to 0."""
-    return (1 + math.cos(math.pi * step / steps)) / 2

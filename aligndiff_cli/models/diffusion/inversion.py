@@ -17,12 +17,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aligndiff_cli.errors import InputError, UsageError
-from aligndiff_cli.method.inversion import MaskedLoss, cosine_rate, latent_mask, masked_mse, spread_vectors
+from aligndiff_cli.method.inversion import MaskedLoss, latent_mask, masked_mse, spread_vectors
 from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.method.schedules import cosine
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
 from aligndiff_cli.models.diffusion.model import DiffusionModel, LatentMoments
 from aligndiff_cli.models.diffusion.text import Conditioning
+from aligndiff_cli.models.fit import set_rate
 
 Progress = Callable[[int, int, float], None]
 
@@ -155,8 +157,7 @@ def _optimise(
     sums = torch.zeros(3, len(instances), device=model.device)
     counted = 0
     for step in range(options.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = cosine_rate(options.learning_rate, step, options.steps)
+        set_rate(optimiser, cosine(step, options.steps))
         optimiser.zero_grad()
         for _ in range(options.accumulation):
             losses = _descend(model, instances, options, v, _draw(model, data, generators, options), scaler)

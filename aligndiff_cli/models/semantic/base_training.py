@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.augmentation import augment
+from aligndiff_cli.method.schedules import poly
+from aligndiff_cli.models.fit import fit
 from aligndiff_cli.models.parallel import ALONE, Ranks
 from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.training_state import REMEDY, Checkpoints, load_tensors
 
-POWER = 0.9
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 WEIGHTS = "model.safetensors"
 
@@ -82,15 +83,17 @@ def train_base(
 
     net = ranks.share(model.train())
     drawn = batches(draw, seed, "base", range(first, steps), ranks.part(settings.batch))
-    for step, (pixels, labels) in enumerate(drawn, first):
-        set_rate(optimizer, poly(step, steps))
-        loss = batch_loss(net(pixels), labels.to(model.mean.device), ranks)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+
+    def loss(_: int, batch: tuple[Tensor, Tensor]) -> Tensor:
+        pixels, labels = batch
+        return batch_loss(net(pixels), labels.to(model.mean.device), ranks)
+
+    def after(taken: int, _: Tensor | None) -> None:
         advance(1)
         if ranks.rank == 0:
-            checkpoints.step(step + 1)
+            checkpoints.step(taken)
+
+    fit(optimizer, drawn, loss, lambda step: poly(step, steps), after, first=first)
     if ranks.rank == 0:
         checkpoints.finish()
     ranks.wait()
@@ -109,15 +112,3 @@ def batch_loss(logits: Tensor, labels: Tensor, ranks: Ranks) -> Tensor:
         return F.cross_entropy(logits, labels, ignore_index=IGNORE)
     pixels = ranks.sum((labels != IGNORE).sum())
     return F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum") * ranks.count / pixels
-
-
-def poly(step: int, steps: int) -> float:
-    """Factor of the learning rate: (1 - step / steps) ** 0.9."""
-    return (1 - step / steps) ** POWER
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set each group's rate to ``factor`` times the one it began with."""
-    for group in optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"])
-        group["lr"] = group["initial_lr"] * factor

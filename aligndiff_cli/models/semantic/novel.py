@@ -17,7 +17,9 @@ from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.augmentation import augment
 from aligndiff_cli.method.composition import SCALE_RANGE, ScaleOf
 from aligndiff_cli.method.imprinting import imprint, masked_mean
-from aligndiff_cli.models.semantic.base_training import MOMENTUM, poly, set_rate
+from aligndiff_cli.method.schedules import poly
+from aligndiff_cli.models.fit import fit
+from aligndiff_cli.models.semantic.base_training import MOMENTUM
 from aligndiff_cli.models.semantic.batches import LabelledImage, batches, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab, freeze_batchnorm, upsample
 from aligndiff_cli.models.semantic.task import Task, hide_unlearnt
@@ -179,15 +181,13 @@ def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
     groups = [{"params": body, "lr": s.backbone_lr}, {"params": model.head.parameters(), "lr": s.classifier_lr}]
     optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=method.weight_decay)
     drawn = batches(method.draw, method.task.seed, f"novel/{number}", range(s.iterations), method.batch)
-    for step, (images, labels) in enumerate(drawn):
-        set_rate(optimizer, method.rate(step))
-        labels = labels.to(model.mean.device)
+
+    def loss(_: int, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, labels = batch[0], batch[1].to(model.mean.device)
         features = model.features(images)
-        loss = method.loss(features, upsample(model.head(features), labels.shape[-2:]), labels, images)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        advance(1)
+        return method.loss(features, upsample(model.head(features), labels.shape[-2:]), labels, images)
+
+    fit(optimizer, drawn, loss, method.rate, lambda *_: advance(1))
     check_learnt(model)
 
 

@@ -41,7 +41,7 @@ def vae(
     device: Device = "auto",
 ) -> None:
     """Train the VAE (first)."""
-    from aligndiff_cli.pocket.recipe.training import pick_device
+    from aligndiff_cli.models.device import pick_device
     from aligndiff_cli.pocket.recipe.vae import train_vae
 
     train_vae(icons, work, image_size, steps, batch, pool, seed, pick_device(device))
@@ -59,7 +59,7 @@ def decoder(
     device: Device = "auto",
 ) -> None:
     """Train the VAE's decoder on, leaving the latents as they are (any time after vae)."""
-    from aligndiff_cli.pocket.recipe.training import pick_device
+    from aligndiff_cli.models.device import pick_device
     from aligndiff_cli.pocket.recipe.vae import train_decoder
 
     train_decoder(icons, work, image_size, steps, batch, pool, seed, pick_device(device))
@@ -88,8 +88,8 @@ def diffusion(
     half: Annotated[bool, typer.Option("--half", help="Compute in bfloat16, on processors that do so faster.")] = False,
 ) -> None:
     """Train U-Net, text encoder and encoder of looks (after vae and pool)."""
+    from aligndiff_cli.models.device import pick_device
     from aligndiff_cli.pocket.recipe.diffusion import DiffusionOptions, train_diffusion
-    from aligndiff_cli.pocket.recipe.training import pick_device
 
     options = DiffusionOptions(steps, until or steps, batch, parts, looks_share, bare_share, noisy_share, half, seed)
     train_diffusion(work, options, pick_device(device))
@@ -107,8 +107,8 @@ def judge(
 ) -> None:
     """Train the judge on real renders (any time before measuring)."""
     from aligndiff_cli.datasets.emoji import EmojiWorld
+    from aligndiff_cli.models.device import pick_device
     from aligndiff_cli.pocket.recipe.judge import train_judge
-    from aligndiff_cli.pocket.recipe.training import pick_device
 
     train_judge(EmojiWorld(icons), work, steps, batch, pool, seed, pick_device(device))
 

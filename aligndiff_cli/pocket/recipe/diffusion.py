@@ -11,7 +11,10 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from aligndiff_cli.datasets.emoji_classes import prompt_name
+from aligndiff_cli.method.schedules import trapezoid
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.fit import set_rate
+from aligndiff_cli.models.training_state import save_state
 from aligndiff_cli.pocket.recipe.captions import GOOD, LOOKS_SHARE, Caption, draw_caption, known_words
 from aligndiff_cli.pocket.recipe.denoiser import Batch, Denoiser, build_scheduler
 from aligndiff_cli.pocket.recipe.drawings import UNNAMED
@@ -19,7 +22,7 @@ from aligndiff_cli.pocket.recipe.gauge import spread_line
 from aligndiff_cli.pocket.recipe.pool import Pool, encode_pool
 from aligndiff_cli.pocket.recipe.side_by_side import SideBySide
 from aligndiff_cli.pocket.recipe.text import MAX_TOKENS, WIDTH, write_tokenizer
-from aligndiff_cli.pocket.recipe.training import Ema, Progress, load_state, save_state, trapezoid_lr
+from aligndiff_cli.pocket.recipe.training import Ema, LossLog, resume
 from aligndiff_cli.pocket.recipe.vae import trained_vae
 
 UNET_LR = 1e-3
@@ -71,29 +74,28 @@ def train_diffusion(work: Path, options: DiffusionOptions, device: torch.device)
     model = Denoiser(tokenizer, *pool.latents.shape[1:3]).to(device).train()
     optimizer = torch.optim.AdamW(_groups(model), weight_decay=1e-2, betas=(0.9, 0.99), fused=True)
     ema = Ema(model, EMA_DECAY)
-    start = load_state(work / "diffusion.safetensors", model, optimizer, ema)
+    start = resume(work / "diffusion.safetensors", model, optimizer, ema)
     alphas_bar = build_scheduler().alphas_cumprod.to(device)
     side_by_side = SideBySide(model, options.parts, options.half)
-    progress = Progress(GAUGE_EVERY)
+    log = LossLog(GAUGE_EVERY)
     for step in range(start, options.until):
         rng = np.random.default_rng(item_seed(options.seed, f"diffusion/step/{step}"))
         batch = draw_batch(rng, pool, tokenizer, len(alphas_bar), options, device)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * trapezoid_lr(step, options.steps)
-        loss = side_by_side.backward(alphas_bar, batch)
+        set_rate(optimizer, trapezoid(step, options.steps))
+        loss = side_by_side.backward(alphas_bar, batch)  # threads leave the gradients, so that `fit` will not do
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         ema.update(model, step)
         if (step + 1) % GAUGE_EVERY == 0:
             print(spread_line(model, tokenizer, alphas_bar, pool), flush=True)
-        if progress.step(step + 1, options.until, loss, options.batch):
-            save_state(work / "diffusion.safetensors", model, optimizer, ema, step + 1)
+        if log.step(step + 1, options.until, loss, options.batch):
+            save_state(work / "diffusion.safetensors", model, optimizer, step + 1, ema.mean)
 
 
 def _groups(model: Denoiser) -> list[dict[str, object]]:
     """The text encoder learns at a rate of its own."""
     rest = [*model.unet.parameters(), *model.looks.parameters()]
-    return [{"params": model.text_encoder.parameters(), "peak": TEXT_LR}, {"params": rest, "peak": UNET_LR}]
+    return [{"params": model.text_encoder.parameters(), "lr": TEXT_LR}, {"params": rest, "lr": UNET_LR}]
 
 
 def draw_batch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.models.fit import fit
 from aligndiff_cli.models.segmenters.backbone import Image
 from aligndiff_cli.models.segmenters.base import Mask, Pair, Segmenter
 from aligndiff_cli.models.segmenters.hsnet import HSNet, hypercorrelation
+from aligndiff_cli.models.training_state import load_state, load_tensors, save_state, save_tensors
 
 LEARNING_RATE = 1e-3
 
@@ -92,62 +91,37 @@ def train_hsnet(
     """
     folder.mkdir(parents=True, exist_ok=True)
     adam = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
-    first, best = _resume(net, adam, folder)
+    last, kept = folder / "last.safetensors", folder / "best.safetensors"
+    first = load_state(last, net, adam)
+    best = _score(kept) if first else -1.0
     total = 0.0
-    for step in range(first, steps):
-        adam.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, max(0.1, 2.0 * (1.0 - step / steps)))
-        net.train()
-        loss = episode_loss(net, batches(step))
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-        total += loss.item()
-        if (step + 1) % every == 0 or step + 1 == steps:
-            score = validate(net.eval())
-            log(f"step {step + 1}: loss {total / every:.4f}, validation mIoU {score:.4f}")
-            total = 0.0
-            if score > best:
-                best = score
-                save_file(_tensors(net), folder / "best.safetensors")
-            _save(net, adam, folder, step + 1, best)
-    net.load_state_dict(_read(folder / "best.safetensors")[0])
+
+    def loss(step: int, _: int) -> Tensor:
+        return episode_loss(net.train(), batches(step))
+
+    def after(taken: int, found: Tensor | None) -> None:
+        nonlocal best, total
+        assert found is not None
+        total += found.item()
+        if taken % every and taken != steps:
+            return
+        score = validate(net.eval())
+        log(f"step {taken}: loss {total / every:.4f}, validation mIoU {score:.4f}")
+        total = 0.0
+        if score > best:
+            best = score
+            save_tensors(kept, net.state_dict(), {"score": repr(score)})
+        save_state(last, net, adam, taken)
+
+    def rate(step: int) -> float:
+        return min(1.0, max(0.1, 2.0 * (1.0 - step / steps)))
+
+    fit(adam, range(first, steps), loss, rate, after, first=first)
+    net.load_state_dict(load_tensors(kept))
     return best
 
 
-def _tensors(net: HSNet) -> dict[str, Tensor]:
-    return {key: value.detach().cpu().clone() for key, value in net.state_dict().items()}
-
-
-def _save(net: HSNet, adam: torch.optim.Adam, folder: Path, step: int, best: float) -> None:
-    tensors = {f"net.{key}": value for key, value in _tensors(net).items()}
-    for index, moments in adam.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{key}": value.cpu().clone() for key, value in moments.items()}
-    unfinished = folder / "last.tmp"
-    save_file(tensors, unfinished, metadata={"at": json.dumps({"step": step, "best": best})})
-    unfinished.replace(folder / "last.safetensors")
-
-
-def _resume(net: HSNet, adam: torch.optim.Adam, folder: Path) -> tuple[int, float]:
-    path = folder / "last.safetensors"
-    if not path.is_file():
-        return 0, -1.0
-    tensors, about = _read(path)
-    try:
-        net.load_state_dict({key[4:]: value for key, value in tensors.items() if key.startswith("net.")})
-    except RuntimeError as error:
-        raise FolderError(
-            "the training in this folder is of another network", path, "Choose an empty folder."
-        ) from error
-    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
-    for key, value in tensors.items():
-        if key.startswith("adam."):
-            _, index, name = key.split(".")
-            state[int(index)][name] = value
-    adam.load_state_dict({"state": dict(state), "param_groups": adam.state_dict()["param_groups"]})
-    at = json.loads(about["at"])
-    return int(at["step"]), float(at["best"])
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _score(path: Path) -> float:
+    """The validation mIoU that the best weights so far were kept for."""
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        return float((file.metadata() or {})["score"])

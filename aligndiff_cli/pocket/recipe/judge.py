@@ -16,9 +16,11 @@ from torch.nn import functional as F
 from aligndiff_cli.datasets import emoji_classes as classes
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS, object_picture, smooth_background
+from aligndiff_cli.method.schedules import warm_cosine
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.fit import fit
 from aligndiff_cli.pocket.recipe.pictures import to_tensor
-from aligndiff_cli.pocket.recipe.training import Progress, scheduled_lr
+from aligndiff_cli.pocket.recipe.training import LossLog
 
 IMAGE_SIZE = 64
 """Side of the pictures it judges; others are resized."""
@@ -70,20 +72,21 @@ def train_judge(
         pictures[i] = _blurred(rng, real_picture(world, rng, JUDGED[i % len(JUDGED)]))
     torch.manual_seed(item_seed(seed, "judge/weights"))
     model = Judge().to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
-    progress = Progress()
-    for step in range(steps):
+    optimizer = torch.optim.AdamW(model.parameters(), 4e-3, weight_decay=1e-3)
+    log = LossLog()
+
+    def loss(step: int, _: int) -> Tensor:
         rng = np.random.default_rng(item_seed(seed, f"judge/step/{step}"))
         chosen = rng.integers(0, pool, batch)
         images = to_tensor(pictures[chosen], device)
         images = images * float(rng.uniform(0.8, 1.2)) + float(rng.uniform(-0.15, 0.15))
-        for group in optimizer.param_groups:
-            group["lr"] = scheduled_lr(step, steps, 4e-3)
-        loss = F.cross_entropy(model(images), torch.from_numpy(chosen % len(JUDGED)).to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        progress.step(step + 1, steps, loss.item(), batch)
+        return F.cross_entropy(model(images), torch.from_numpy(chosen % len(JUDGED)).to(device))
+
+    def after(taken: int, found: Tensor | None) -> None:
+        assert found is not None
+        log.step(taken, steps, found.item(), batch)
+
+    fit(optimizer, range(steps), loss, lambda step: warm_cosine(step, steps), after)
     save_file(model.state_dict(), work / "judge.safetensors")
 
 

@@ -11,21 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ResNetConfig, ResNetModel
 
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_classes import EMOJI_5I_CLASSES, OOD_TEST
+from aligndiff_cli.method.schedules import warm_cosine
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.fit import fit
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.base import pool_mask, resize_mask
@@ -33,6 +33,7 @@ from aligndiff_cli.models.segmenters.checkpoint import save_hsnet
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter, masked_features
 from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 from aligndiff_cli.models.segmenters.ssp import SspSegmenter
+from aligndiff_cli.models.training_state import load_state, save_state
 from aligndiff_cli.pocket.recipe.episodes import Batch, Episode, mean_iou, train_hsnet
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -120,50 +121,29 @@ def train_classifier(renders: Renders, folder: Path, *, steps: int, batch: int =
     folder.mkdir(parents=True, exist_ok=True)
     model = Classifier(len(renders.names))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
-    first = _resume_classifier(model, optimizer, folder)
+    path = folder / "classifier.safetensors"
+    first = load_state(path, model, optimizer)
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
     began, right = time.time(), 0.0
-    for step in range(first, steps):
-        optimizer.param_groups[0]["lr"] = 3e-3 * _rise_and_fall(step / steps)
+
+    def loss(step: int, _: int) -> Tensor:
+        nonlocal right
         images, masks, labels = renders.labelled(step, batch, CLASSIFIER_SIZE)
-        loss, share = model.loss((images - mean) / std, masks, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        found, share = model.loss((images - mean) / std, masks, labels)
         right = 0.98 * right + 0.02 * float(share)
-        if (step + 1) % every == 0 or step + 1 == steps:
-            print(f"step {step + 1}: loss {loss.item():.3f} right {right:.3f} {time.time() - began:.0f} s", flush=True)
-            _save_classifier(model, optimizer, folder, step + 1)
+        return found
+
+    def after(taken: int, found: Tensor | None) -> None:
+        assert found is not None
+        if taken % every == 0 or taken == steps:
+            print(f"step {taken}: loss {found.item():.3f} right {right:.3f} {time.time() - began:.0f} s", flush=True)
+            save_state(path, model, optimizer, taken)
+
+    def rate(step: int) -> float:
+        return warm_cosine(step, steps, round(0.15 * steps), 0.0)
+
+    fit(optimizer, range(first, steps), loss, rate, after, first=first)
     return model.net
-
-
-def _save_classifier(model: Classifier, optimizer: torch.optim.Optimizer, folder: Path, step: int) -> None:
-    tensors = {f"net.{key}": value.clone() for key, value in model.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{key}": value.clone() for key, value in moments.items()}
-    tensors["step"] = torch.tensor(step)
-    save_file(tensors, folder / "classifier.tmp")
-    (folder / "classifier.tmp").replace(folder / "classifier.safetensors")
-
-
-def _rise_and_fall(done: float) -> float:
-    """Factor of the learning rate after a share `done` of the steps: up over 0.15, a cosine down."""
-    return min((done + 1e-3) / 0.15, 0.5 + 0.5 * math.cos(math.pi * max(0.0, (done - 0.15) / 0.85)))
-
-
-def _resume_classifier(model: Classifier, optimizer: torch.optim.Optimizer, folder: Path) -> int:
-    path = folder / "classifier.safetensors"
-    if not path.is_file():
-        return 0
-    tensors = load_file(path)
-    model.load_state_dict({key[4:]: value for key, value in tensors.items() if key.startswith("net.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("adam."):
-            _, index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(tensors["step"])
 
 
 def save_backbone(net: ResNetModel, folder: Path) -> Backbone:

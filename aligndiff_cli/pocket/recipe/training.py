@@ -1,31 +1,14 @@
-"""What the recipe's trainings share: resumable states on disk, EMA, and a plain loop's bookkeeping."""
+"""What the recipe's trainings share: averages, what is kept of an unfinished training, and a log of the loss."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from aligndiff_cli.errors import UsageError
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU if there is one.
-
-    Raises:
-        UsageError: cuda was asked for and is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device was found", remedy="Use --device cpu")
-    return torch.device(name)
-
+from aligndiff_cli.models.training_state import AVERAGES, load_state, load_tensors, save_tensors, step_of, under
 
 KEPT = Path(__file__).parent / "kept"
 """Averages of an unfinished training that are part of the repository."""
@@ -51,77 +34,40 @@ class Ema:
             self.mean[name].lerp_(value.detach(), 1 - decay)
 
 
-def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None, step: int) -> None:
-    """Write weights, averages, Adam's moments and the step count, whole or not at all."""
-    tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
-    if ema is not None:
-        tensors |= {f"ema/{k}": v for k, v in ema.mean.items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam/{index}/{k}": torch.as_tensor(v) for k, v in moments.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".half")
-    save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, half, {"step": str(step)})
-    half.replace(path)
+def resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
+    """Bring a training back as it was saved; returns the step to go on from.
 
-
-def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> int:
-    """Bring everything back as `save_state` left it; returns the step to go on from.
-
-    Without a file, the kept averages of this training are gone on from, if there are any that fit (Adam's moments then
+    Without a file, the kept averages of this training are gone on from, if there are any that fit (the moments then
     begin anew); else it is step 0.
     """
+    return load_state(path, model, optimizer, ema.mean) if path.exists() else _load_kept(KEPT / path.name, model, ema)
+
+
+def _load_kept(path: Path, model: nn.Module, ema: Ema) -> int:
     if not path.exists():
-        return _load_kept(KEPT / path.name, model, ema)
-    tensors = load_file(path)
-    model.load_state_dict(_under(tensors, "model/"))
-    if ema is not None:
-        for name, value in _under(tensors, "ema/").items():
-            ema.mean[name].copy_(value)
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in _under(tensors, "adam/").items():
-        index, name = key.split("/")
-        moments.setdefault(int(index), {})[name] = value
-    state = optimizer.state_dict()
-    optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
-    return _step_of(path)
-
-
-def _load_kept(path: Path, model: nn.Module, ema: Ema | None) -> int:
-    if ema is None or not path.exists():
         return 0
-    averages = _under(load_file(path), "ema/")
+    averages = under(load_tensors(path), AVERAGES)
     if {name: mean.shape for name, mean in averages.items()} != {n: mean.shape for n, mean in ema.mean.items()}:
         return 0
     for name, mean in averages.items():
         ema.mean[name].copy_(mean)
     model.load_state_dict(ema.mean, strict=False)
-    return _step_of(path)
+    return step_of(path)
 
 
 def keep(path: Path) -> None:
     """Copy the averages of a state file to `KEPT`, in half precision, for a training that moves elsewhere."""
-    KEPT.mkdir(exist_ok=True)
-    averages = {name: mean.half() for name, mean in load_file(path).items() if name.startswith("ema/")}
-    save_file(averages, KEPT / path.name, {"step": str(_step_of(path))})
-
-
-def _step_of(path: Path) -> int:
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return int(header["__metadata__"]["step"])
+    averages = {name: mean.half() for name, mean in load_tensors(path).items() if name.startswith(AVERAGES)}
+    save_tensors(KEPT / path.name, averages, {"step": str(step_of(path))})
 
 
 def ema_weights(path: Path) -> dict[str, Tensor]:
     """The averaged weights, float32, of a state file, or the kept ones where it is not there."""
-    averages = _under(load_file(path if path.exists() else KEPT / path.name), "ema/")
+    averages = under(load_tensors(path if path.exists() else KEPT / path.name), AVERAGES)
     return {name: mean.float() for name, mean in averages.items()}
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-class Progress:
+class LossLog:
     """Prints a mean loss and the pace every so often, and says when a state should be saved.
 
     Args:
@@ -148,21 +94,3 @@ class Progress:
             self._last_save = now
             return True
         return False
-
-
-def scheduled_lr(step: int, total: int, peak: float, warmup: int = 100) -> float:
-    """Linear warm-up to `peak`, then a half cosine down to a hundredth of it."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    done = min(1.0, (step - warmup) / max(1, total - warmup))
-    cosine = 0.5 * (1 + float(torch.cos(torch.tensor(done * torch.pi))))
-    return peak * (0.01 + 0.99 * cosine)
-
-
-def trapezoid_lr(step: int, total: int, warmup: int = 500, cooldown: float = 0.2) -> float:
-    """Share of the peak rate: a linear warm-up, then level, then a straight line to zero over the last `cooldown`.
-
-    While it is level, `total` may be made larger: the training goes on as if it had been so from the start.
-    """
-    left = (total - step) / max(1.0, cooldown * total)
-    return max(0.0, min(1.0, (step + 1) / warmup, left))

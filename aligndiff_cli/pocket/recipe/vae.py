@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.datasets.emoji_pictures import rough_picture
+from aligndiff_cli.method.schedules import warm_cosine
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.fit import fit
 from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
+from aligndiff_cli.models.training_state import save_state
 from aligndiff_cli.pocket.recipe.drawings import NAMED, UNNAMED, Drawing, load_drawings
 from aligndiff_cli.pocket.recipe.pictures import calm_picture, to_tensor
-from aligndiff_cli.pocket.recipe.training import KEPT, Ema, Progress, ema_weights, load_state, save_state, scheduled_lr
+from aligndiff_cli.pocket.recipe.training import KEPT, Ema, LossLog, ema_weights, resume
 
 CHANNELS = 16
 """Latent channels, as many as Stable Diffusion 3's and Flux's."""
@@ -149,24 +152,25 @@ def _train(
     peak: float,
 ) -> None:
     learning = [p for p in vae.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, weight_decay=1e-4, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW(learning, peak, weight_decay=1e-4, betas=(0.9, 0.99), fused=True)
     ema = Ema(vae, 0.998)
-    start = load_state(work / f"{name}.safetensors", vae, optimizer, ema)
+    path = work / f"{name}.safetensors"
+    start = resume(path, vae, optimizer, ema)
     side = int(vae.config.sample_size)
     pictures = vae_pictures(load_drawings(icons, [*NAMED, *UNNAMED], side), pool, side, seed)
-    progress = Progress()
-    for step in range(start, steps):
+    log = LossLog()
+
+    def loss(step: int, _: int) -> Tensor:
         rng = np.random.default_rng(item_seed(seed, f"{name}/step/{step}"))
         generator = torch.Generator().manual_seed(item_seed(seed, f"{name}/noise/{step}"))
         images = to_tensor(pictures[rng.integers(0, pool, batch)], vae.device)
         noise = torch.randn(batch, CHANNELS, side // FACTOR, side // FACTOR, generator=generator).to(vae.device)
-        for group in optimizer.param_groups:
-            group["lr"] = scheduled_lr(step, steps, peak)
-        loss = loss_of(images, noise)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learning, 1.0)
-        optimizer.step()
-        ema.update(vae, step)
-        if progress.step(step + 1, steps, loss.item(), batch):
-            save_state(work / f"{name}.safetensors", vae, optimizer, ema, step + 1)
+        return loss_of(images, noise)
+
+    def after(taken: int, found: Tensor | None) -> None:
+        assert found is not None
+        ema.update(vae, taken - 1)
+        if log.step(taken, steps, found.item(), batch):
+            save_state(path, vae, optimizer, taken, ema.mean)
+
+    fit(optimizer, range(start, steps), loss, lambda step: warm_cosine(step, steps), after, first=start, clip=1.0)

@@ -8,7 +8,7 @@ import torch
 
 from aligndiff_cli.errors import FolderError
 from aligndiff_cli.models import training_state
-from aligndiff_cli.models.semantic.base_training import BaseSettings, poly, set_rate, train_base
+from aligndiff_cli.models.semantic.base_training import BaseSettings, train_base
 from aligndiff_cli.models.semantic.batches import LabelledImage, batches
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
@@ -36,21 +36,6 @@ def pictures() -> list[LabelledImage]:
 
 def state(net: torch.nn.Module) -> dict[str, bytes]:
     return {key: value.numpy().tobytes() for key, value in net.state_dict().items()}
-
-
-def test_poly_falls_to_nothing() -> None:
-    assert poly(0, 10) == 1.0
-    assert poly(5, 10) == pytest.approx(0.5359, abs=1e-4)  # 0.5 ** 0.9
-    assert poly(9, 10) == pytest.approx(0.1259, abs=1e-4)  # 0.1 ** 0.9
-    assert poly(10, 10) == 0.0
-
-
-def test_rates_are_set_from_the_ones_begun_with() -> None:
-    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
-    optimizer = torch.optim.SGD([{"params": weights[:1], "lr": 0.4}, {"params": weights[1:], "lr": 2.0}])
-    for factor in (0.5, 0.25):
-        set_rate(optimizer, factor)
-        assert [group["lr"] for group in optimizer.param_groups] == [0.4 * factor, 2.0 * factor]
 
 
 @pytest.mark.parametrize(("images", "steps"), [(5, 5), (1, 1), (4, 4), (100, 100)])

@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 from aligndiff_cli.models.diffusion.defaults import read_defaults
 from aligndiff_cli.models.diffusion.load import load_diffusion
+from aligndiff_cli.models.training_state import save_state
 from aligndiff_cli.pocket.recipe import vae
 from aligndiff_cli.pocket.recipe.captions import known_words
 from aligndiff_cli.pocket.recipe.denoiser import Batch, Denoiser, build_scheduler, v_loss
@@ -20,7 +21,7 @@ from aligndiff_cli.pocket.recipe.looks import SIZE, LooksEncoder
 from aligndiff_cli.pocket.recipe.pool import Pool
 from aligndiff_cli.pocket.recipe.side_by_side import SideBySide
 from aligndiff_cli.pocket.recipe.text import MAX_TOKENS, WIDTH, write_tokenizer
-from aligndiff_cli.pocket.recipe.training import Ema, ema_weights, save_state
+from aligndiff_cli.pocket.recipe.training import Ema, ema_weights
 
 SIZE_LIMIT = 40_000_000
 CPU = torch.device("cpu")
@@ -132,7 +133,7 @@ def prepare_work(work: Path) -> None:
     """Stand-ins for what the earlier steps of the recipe leave behind."""
     torch.manual_seed(0)
     model = vae.build_vae(64)
-    save_state(work / "vae.safetensors", model, torch.optim.AdamW(model.parameters()), Ema(model, 0.9), 1)
+    save_state(work / "vae.safetensors", model, torch.optim.AdamW(model.parameters()), 1, Ema(model, 0.9).mean)
     entries = [
         {"drawing": i // 2, "artist": "noto", "concept": "bus", "adjectives": ["shaded", "good"]} for i in range(6)
     ]

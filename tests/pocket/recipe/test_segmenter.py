@@ -85,8 +85,3 @@ def test_what_is_written_is_what_is_loaded(renders: recipe.Renders, tmp_path: Pa
     assert [level.shape[3] for level in batch.queries] == [8, 4, 2]
     episode = renders.episode("x", 1)
     assert loaded.predict(loaded.condition(episode.supports), [episode.image])[0].shape == (32, 32)
-
-
-def test_the_learning_rate_rises_and_falls() -> None:
-    factors = [recipe._rise_and_fall(done) for done in (0.0, 0.075, 0.15, 0.575, 1.0)]
-    assert factors == pytest.approx([0.0067, 0.507, 1.0, 0.5, 0.0], abs=1e-3)

@@ -6,18 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from aligndiff_cli.errors import UsageError
+from aligndiff_cli.models.training_state import save_state
 from aligndiff_cli.pocket.recipe import training
-from aligndiff_cli.pocket.recipe.training import (
-    Ema,
-    Progress,
-    ema_weights,
-    load_state,
-    pick_device,
-    save_state,
-    scheduled_lr,
-    trapezoid_lr,
-)
+from aligndiff_cli.pocket.recipe.training import Ema, LossLog, ema_weights, resume
 
 
 def test_the_average_has_a_short_memory_early_on() -> None:
@@ -32,35 +23,20 @@ def test_the_average_has_a_short_memory_early_on() -> None:
     assert ema.mean["weight"].item() == pytest.approx(0.45)
 
 
-@pytest.mark.parametrize(
-    ("step", "expected"),
-    [(0, 0.01), (99, 1.0), (100, 1.0), (600, 0.505), (1100, 0.01), (5000, 0.01)],
-)
-def test_the_rate_rises_and_falls(step: int, expected: float) -> None:
-    assert scheduled_lr(step, 1100, 1.0) == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.002), (499, 1.0), (7999, 1.0), (9000, 0.5), (10000, 0.0), (11000, 0.0)]
-)
-def test_the_level_rate_ends_in_a_straight_line(step: int, expected: float) -> None:
-    assert trapezoid_lr(step, 10000) == pytest.approx(expected, abs=1e-3)
-
-
 def run(path: Path, steps: int, fused: bool = False) -> nn.Module:
     """A few steps of a toy regression, resumed from `path` if it is there, and saved there."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, fused=fused)
     ema = Ema(model, 0.9)
-    start = load_state(path, model, optimizer, ema)
+    start = resume(path, model, optimizer, ema)
     for step in range(start, steps):
         x = torch.randn(5, 3, generator=torch.Generator().manual_seed(step))
         optimizer.zero_grad()
         (model(x) - x.sum(1, keepdim=True)).square().mean().backward()
         optimizer.step()
         ema.update(model, step)
-    save_state(path, model, optimizer, ema, steps)
+    save_state(path, model, optimizer, steps, ema.mean)
     return model
 
 
@@ -87,24 +63,17 @@ def test_a_training_without_a_state_goes_on_from_what_was_kept(tmp_path: Path, m
     assert ema_weights(tmp_path / "a.safetensors").keys() == averages.keys()
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     ema = Ema(model, 0.9)
-    assert load_state(tmp_path / "a.safetensors", model, torch.optim.AdamW(model.parameters()), ema) == 4
+    assert resume(tmp_path / "a.safetensors", model, torch.optim.AdamW(model.parameters()), ema) == 4
     for name, value in model.named_parameters():
         assert torch.allclose(value, averages[name], atol=1e-3)
         assert torch.equal(value, ema.mean[name])
     other = nn.Linear(3, 5)  # what was kept is of another network
-    assert load_state(tmp_path / "a.safetensors", other, torch.optim.AdamW(other.parameters()), Ema(other, 0.9)) == 0
+    assert resume(tmp_path / "a.safetensors", other, torch.optim.AdamW(other.parameters()), Ema(other, 0.9)) == 0
 
 
 def test_the_last_step_is_always_saved(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(every=2, save_seconds=1e9)
+    progress = LossLog(every=2, save_seconds=1e9)
     assert [progress.step(i, 3, float(i), 8) for i in (1, 2, 3)] == [False, False, True]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("step 2/3 loss 1.50000")
     assert lines[1].startswith("step 3/3 loss 3.00000")
-
-
-def test_a_missing_gpu_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto") == torch.device("cpu")
-    with pytest.raises(UsageError, match="--device cpu"):
-        pick_device("cuda")
