@@ -35,6 +35,10 @@ lint: install ## ruff (lint and format) and mypy
 test: install ## the test suite
 	OMP_NUM_THREADS=2 $(BIN)/pytest
 
+.PHONY: test-fast
+test-fast: install ## the part of it that takes less than a minute: no whole chains, trainings or full-size models
+	OMP_NUM_THREADS=2 $(BIN)/pytest -m "not slow"
+
 .PHONY: bench
 bench: install ## the benchmarks: speeds as ratios, measured side by side
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
