@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.support import PairFiles
-from aligndiff_cli.disk.voc import open_voc
 from aligndiff_cli.engine.folds import Place, places
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
-from aligndiff_cli.errors import FolderError, InputError, explained_by
+from aligndiff_cli.errors import InputError, explained_by
 from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, confusion, last, over_steps
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_report
 from aligndiff_cli.method.prompts import class_words
@@ -30,10 +26,10 @@ from aligndiff_cli.models.semantic.methods import METHODS
 from aligndiff_cli.models.semantic.novel import NovelSettings, learn, predict
 from aligndiff_cli.models.semantic.task import Task
 from aligndiff_cli.stages.gfss import data
-from aligndiff_cli.stages.gfss.base_model import BaseModel, base_choice
+from aligndiff_cli.stages.gfss.base_model import base_choice
+from aligndiff_cli.stages.gfss.runs import Fold, Run, Runs, notes
 from aligndiff_cli.stages.options.evaluate import GfssOptions
 from aligndiff_cli.stages.results import read_parts, write_part, write_results
-from aligndiff_cli.stages.samples import Sample
 
 NOVEL = (
     "iterations",
@@ -49,38 +45,6 @@ NOVEL = (
 """Options of the novel stage that are settings of a method under the same name."""
 PREDICTED = 16
 """Most query images of one size predicted at once."""
-UNLABELLED_NOTE = (
-    "The few shots have no label maps (--support-labels): all around their masks is learnt as background, objects of "
-    "base classes too."
-)
-BUNDLED_NOTE = (
-    "Using the bundled backbone with small settings, which suit emoji scenes. For photographs pass --backbone, "
-    "e.g. microsoft/resnet-101: the settings are then the paper's."
-)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What all runs of a fold share."""
-
-    name: str
-    rows: data.Rows
-    base: data.Scenes
-    query: data.Scenes
-    query_digest: str
-    model: BaseModel
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a fold: its few shots, perhaps with label maps (class -> stem -> file), its samples or scenes."""
-
-    fold: Fold
-    number: int
-    shots: Mapping[str, Sequence[PairFiles]]
-    label_maps: Mapping[str, Mapping[str, Path]]
-    synthetic: Mapping[str, Sequence[Sample]]
-    scenes: data.Scenes | None
 
 
 class GfssStage(Stage[GfssOptions]):
@@ -93,9 +57,8 @@ class GfssStage(Stage[GfssOptions]):
         self.base_choice = base_choice(options)
         self.notes = notes(options)
         self.together = self.base_choice.workers > 1
-        self._folds: dict[str, Fold] = {}
+        self._opened = Runs(options, self.base_choice)
         self._runs: dict[str, Run] = {}
-        self._scenes: dict[tuple[Path, str], tuple[data.Scenes, str]] = {}
         self._trained: dict[str, tuple[DeepLab, Any]] = {}
 
     @cached_property
@@ -141,58 +104,12 @@ class GfssStage(Stage[GfssOptions]):
         """One item per fold and run."""
         problems: list[InputError] = []
         with explained_by(problems):
-            items = [[self._plan_run(place, problems)] for place in places(self.options.folds, self.options.runs)]
+            items = [[self._item(place, problems)] for place in places(self.options.folds, self.options.runs)]
         return Plan(items, list({str(problem): problem for problem in problems}.values()))
 
-    def _plan_run(self, place: Place, problems: list[InputError]) -> Item:
-        o = self.options
-        masks = None if o.support_masks is None else place.path(o.support_masks)
-        pairs, bad = data.usable_pairs(place.path(o.support), masks, o.mask_orientation)
-        problems += bad
-        shots = data.choose_shots(pairs, o.shots, o.seed, place.run)
-        if place.fold not in self._folds:
-            self._folds[place.fold] = self._open_fold(place.fold, sorted(shots), problems)
-        fold = self._folds[place.fold]
-        check_classes(fold.rows, shots, place.path(o.support))
-        inputs = {"set of base images": fold.model.images_digest, "set of query images": fold.query_digest}
-        label_maps = data.find_label_maps(label_folder(o, place), shots, fold.rows)
-        pairs_used = {f"{c}/{p.stem}": (p.image, p.mask) for c in shots for p in shots[c]}
-        inputs["set of support pairs"] = _digest(pairs_used)
-        if label_maps:
-            inputs["set of support label maps"] = _digest({c: tuple(own.values()) for c, own in label_maps.items()})
-        synthetic: dict[str, list[Sample]] = {}
-        if o.masks is not None:
-            synthetic = data.choose_synthetic(place.path(o.masks), o.conditioning, o.per_class, o.seed, problems)
-            inputs["set of samples"] = _digest({s.id: (s.image, s.mask) for own in synthetic.values() for s in own})
-        scenes = None
-        if o.scenes is not None:
-            scenes, inputs["set of scenes"] = self._open_scenes(place.path(o.scenes), fold)
-            problems += scenes.problems
-        self._runs[place.id] = Run(fold, place.run, shots, label_maps, synthetic, scenes)
+    def _item(self, place: Place, problems: list[InputError]) -> Item:
+        self._runs[place.id], inputs = self._opened.open(place, problems)
         return Item(place.id, place.id, inputs, {"fold": place.fold, "run": place.run})
-
-    def _open_fold(self, name: str, novel: Sequence[str], problems: list[InputError]) -> Fold:
-        """Open base and query images, which are the same in all runs (``{run}`` in their paths is run 0)."""
-        o, first = self.options, Place(name, 0)
-        base_folder = open_voc(first.path(o.base), orientation=o.mask_orientation)
-        query_folder = open_voc(first.path(o.query), "val", o.mask_orientation)
-        rows = data.rows_of(base_folder, novel)
-        base = data.read_scenes(base_folder, rows, base_only=True)
-        query = data.read_scenes(query_folder, rows, base_only=False)
-        problems += [*base.problems, *query.problems]
-        folder = first.path(o.base_model) if o.base_model else o.out / f"base-model{name and '-'}{name}"
-        digest = data.scenes_digest(base_folder, base.stems)
-        model = BaseModel(folder, self.base_choice, rows, base, digest, o.seed, o.device)
-        model.check()
-        return Fold(name, rows, base, query, data.scenes_digest(query_folder, query.stems), model)
-
-    def _open_scenes(self, folder: Path, fold: Fold) -> tuple[data.Scenes, str]:
-        """Ready scenes, and their digest; runs may share a folder."""
-        if (folder, fold.name) not in self._scenes:
-            opened = open_voc(folder)
-            found = data.open_scenes(opened, fold.rows), data.scenes_digest(opened, opened.stems)
-            self._scenes[folder, fold.name] = found
-        return self._scenes[folder, fold.name]
 
     def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
         """Steps of the base training of the folds concerned."""
@@ -201,7 +118,7 @@ class GfssStage(Stage[GfssOptions]):
     def prepare(self, groups: Sequence[Sequence[Item]], advance: Callable[..., None]) -> None:
         """Train the models of the base classes."""
         wanted = {fold.name for fold in self._folds_of(groups)}
-        for name, fold in self._folds.items():
+        for name, fold in self._opened.folds.items():
             if self.together:  # all workers come here, whatever is left to each, and the first decides
                 fold.model.train_together(name in wanted, advance)
             elif name in wanted:
@@ -300,44 +217,7 @@ class GfssStage(Stage[GfssOptions]):
         results = [RunResult.from_json(part) for part in read_parts(self.out, records.values()).values()]
         if not results:
             return Summary([], [])
-        names = {number: name for fold in self._folds.values() for number, name in fold.rows.names.items()}
+        names = {number: name for fold in self._opened.folds.values() for number, name in fold.rows.names.items()}
         document = gfss_document(results, names, self.describe().options)
         title = f"Generalized few-shot segmentation: {self.options.method}"
         return write_results(self.out, title, document, gfss_report(document))
-
-
-def notes(o: GfssOptions) -> list[str]:
-    """What the user should read before it starts."""
-    whole_pictures = o.method in ("finetune", "pifs") or o.layout == "plain"
-    unlabelled = any(label_folder(o, place) is None for place in places(o.folds, o.runs))
-    found = [] if o.backbone else [BUNDLED_NOTE]
-    return [*found, UNLABELLED_NOTE] if whole_pictures and unlabelled else found
-
-
-def label_folder(o: GfssOptions, place: Place) -> Path | None:
-    """Where the label maps of a place's few shots are: as asked for, or beside the support folder if they are there."""
-    if o.support_labels is not None:
-        return place.path(o.support_labels)
-    support = place.path(o.support)
-    beside = support.parent / f"{support.name}_labels"
-    return beside if beside.is_dir() else None
-
-
-def check_classes(rows: data.Rows, found: Iterable[str], support: Path) -> None:
-    """All runs of a fold learn the same classes.
-
-    Raises:
-        FolderError: a support folder has a class more or less than that of the fold's first run.
-    """
-    wanted = {class_words(rows.names[number]) for number in rows.novel}
-    differing = sorted(wanted ^ {class_words(cls) for cls in found})
-    if differing:
-        raise FolderError(
-            f"differs from the support folder of the first run in {', '.join(map(repr, differing))}",
-            support,
-            "Give every run of a fold pairs of the same classes",
-        )
-
-
-def _digest(files: Mapping[str, Sequence[Path]]) -> str:
-    return joint_digest({f"{name}/{n}": file_digest(path) for name, own in files.items() for n, path in enumerate(own)})

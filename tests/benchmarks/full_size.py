@@ -1,6 +1,6 @@
-"""Full-size models with random weights: parameter counts and shapes, and on a GPU the memory and speed of batches of 8.
+"""Full-size models with random weights: counts, shapes and operations; on a GPU memory and speed of batches of 8.
 
-    python tests/benchmarks/full_size.py --meta           counts and shapes, on torch's meta device: no weights, seconds
+    python tests/benchmarks/full_size.py --meta           counts, shapes, operations, without weights
     python tests/benchmarks/full_size.py [sd15] [sdxl]    on a GPU: sampling with capture, and inversion
 
 Speed and memory do not depend on what the weights are.
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -160,8 +161,11 @@ def check_meta(names: list[str]) -> None:
         model = build(name, torch.device("meta"), torch.float16)
         count = parameters(model.denoiser)
         print(f"{name}: {count:,} parameters in the denoiser, v* of {model.embedding_parts}")
-        for what, shape in shapes(model).items():
+        with FlopCounterMode(display=False) as counter:
+            found = shapes(model)
+        for what, shape in found.items():
             print(f"  {what}: {shape}")
+        print(f"  {counter.get_total_flops() / BATCH / 1e12:.2f} TFLOP for each image and pass, its prompt included")
         if count != PARAMETERS[name]:
             raise SystemExit(f"{name}: expected {PARAMETERS[name]:,} parameters")
 
