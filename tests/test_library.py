@@ -19,6 +19,8 @@ from aligndiff_cli import library
 from aligndiff_cli.errors import UsageError
 from tests.cli.world import draw_folders, draw_synth, shape
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(tiny_sd: Path, tmp_path: Path) -> Path:

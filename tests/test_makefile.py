@@ -12,6 +12,8 @@ import typer.main
 
 from aligndiff_cli.cli.main import app
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 SETS = {"pascal-5": "pascal-5i", "coco-20": "coco-20i", "emoji-5": "emoji-5i"}
 GFSS = [f"{name}-{fold}" for name in SETS for fold in range(4)]

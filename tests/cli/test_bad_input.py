@@ -16,6 +16,8 @@ from tests.cli.conftest import Run
 from tests.cli.test_chain import commands
 from tests.cli.world import World
 
+pytestmark = pytest.mark.slow
+
 FAST = ["--steps", 1, "--batch", 1, "--gradient-accumulation", 1, "--preview", 0]
 
 

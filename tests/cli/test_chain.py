@@ -19,6 +19,8 @@ from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World, draw_bank
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("bank", "synth", "masks", "scenes", "results")
 
 

@@ -18,6 +18,8 @@ from aligndiff_cli.stages.options.invert import InvertOptions
 from aligndiff_cli.stages.options.mask import MaskOptions
 from aligndiff_cli.stages.options.prepare import PrepareOptions
 
+pytestmark = pytest.mark.slow
+
 COMMANDS: list[type[Options]] = [
     PrepareOptions,
     InvertOptions,

@@ -14,6 +14,8 @@ from aligndiff_cli.models.diffusion import inversion
 from tests.cli.conftest import Run
 from tests.cli.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def options(folder: Path) -> dict[str, object]:
     return yaml.safe_load((folder / "run.yaml").read_text())["options"]

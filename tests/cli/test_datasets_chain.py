@@ -11,6 +11,8 @@ from aligndiff_cli.datasets.folds import coco_novel
 from tests.cli.conftest import Run
 from tests.datasets.lookalikes import build_coco, build_fss, build_voc
 
+pytestmark = pytest.mark.slow
+
 GFSS = ["--epochs", 1, "--base-batch", 2, "--batch", 2, "--crop", 32]
 
 

@@ -19,6 +19,8 @@ from aligndiff_cli.stages import evaluate_gfss
 from tests.cli.conftest import Run
 from tests.cli.test_chain import tree_bytes
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["bus", "chess queen", "cat", "lamp", "dog"]
 NOVEL = {"chess_queen": 2, "lamp": 4}
 COLOURS = [(128, 128, 128), (250, 20, 20), (20, 250, 20), (20, 20, 250), (250, 250, 20), (20, 250, 250)]

@@ -19,6 +19,8 @@ from tests.cli.conftest import Run
 from tests.cli.test_chain import tree_bytes
 from tests.cli.world import NOVEL, World, shape
 
+pytestmark = pytest.mark.slow
+
 Sets = tuple[list[str], Callable[[str], tuple[np.ndarray, np.ndarray]]]
 """Stems, and a way to read the picture and the labels of one."""
 

@@ -16,6 +16,8 @@ from tests.cli.conftest import Run
 from tests.cli.test_chain import tree_bytes
 from tests.cli.world import COUNT, NOVEL, World
 
+pytestmark = pytest.mark.slow
+
 GROUNDING = ("--segmenter", "grounding", "--grounding-steps", 3, "--grounding-batch", 2)
 NOISE = ("--segmenter", "noise-learning", "--noise-folds", 2, "--noise-steps", 3)
 

@@ -16,6 +16,8 @@ from tests.cli.world import COUNT, NOVEL, World
 from tests.models.segmenters.checkpoints import hsnet_state, ssp_state, torchvision_state
 from tests.models.segmenters.test_backbone import save
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:

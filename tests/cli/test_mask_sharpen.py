@@ -16,6 +16,8 @@ from tests.cli.conftest import Run
 from tests.cli.world import COUNT, NOVEL, World
 from tests.models.sams import save_sam
 
+pytestmark = pytest.mark.slow
+
 ATTENTION = ("--segmenter", "attention")
 
 

@@ -14,6 +14,8 @@ from tests.cli.conftest import Run
 from tests.cli.world import World
 from tests.models.diffusion.families import FAMILIES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "keys"),

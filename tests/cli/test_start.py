@@ -11,6 +11,8 @@ import pytest
 
 from aligndiff_cli.engine.run_file import RunFile, write_run
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-m", "aligndiff_cli"]
 
 

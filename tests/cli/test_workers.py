@@ -10,11 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from aligndiff_cli.disk import voc
 from tests.cli import chain_worker
 from tests.cli.conftest import Run
 from tests.cli.test_chain import STAGES, commands, tree_bytes
 from tests.cli.world import World
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 240
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
+
+pytestmark = pytest.mark.slow
 
 
 def pictures(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -17,6 +17,8 @@ from tests.cli.odd import Case, all_of, check, nothing, records, table
 from tests.cli.world import World, draw_masks, draw_synth
 from tests.nasty import bomb, exif_turned, pipe, text_file
 
+pytestmark = pytest.mark.slow
+
 COMPOSE = "compose --foregrounds masks --base base --out scenes --count 3"
 THREE = tuple(f"scene-{n:06d}" for n in range(3))
 LIST = "base/ImageSets/Segmentation/train.txt"

@@ -22,6 +22,8 @@ from tests.cli.odd.arrange import (
 )
 from tests.cli.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def link(path: str, target: str) -> Callable[[World], None]:
     return lambda world: (world / path).symlink_to(world / target)

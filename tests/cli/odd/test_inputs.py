@@ -14,6 +14,8 @@ from tests.cli.odd import Case, check, records, table
 from tests.cli.world import World, draw_synth
 from tests.nasty import exif_turned, good_pair, image_and_mask, pipe, save, zero_bytes
 
+pytestmark = pytest.mark.slow
+
 INVERT = "invert --images support --out bank --model {model} --steps 1 --batch 1 --gradient-accumulation 1 --preview 0"
 MASK = "mask --images synth --support support --out masks --segmenter prototype --backbone {backbone}"
 MASK += " --segmenter-size 64"

@@ -19,6 +19,8 @@ from tests.cli.odd.arrange import (
 )
 from tests.cli.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def ood(text: str, encoding: str = "utf-8") -> Callable[[World], None]:
     def write(world: World) -> None:

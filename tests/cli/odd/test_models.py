@@ -24,6 +24,8 @@ from tests.cli.odd.test_inputs import INVERT
 from tests.cli.world import World, draw_synth
 from tests.nasty import cut_short, good_pair, pipe
 
+pytestmark = pytest.mark.slow
+
 HEADER, NUMBER, PLAIN = (json.dumps({"template": template}) for template in ("a {v*} {class}", 7, "a {class}"))
 
 

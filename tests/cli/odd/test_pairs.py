@@ -23,6 +23,8 @@ from tests.cli.odd.arrange import (
 from tests.cli.world import NOVEL, World
 from tests.nasty import exif_turned, image_and_mask, save
 
+pytestmark = pytest.mark.slow
+
 
 def apart(world: World) -> None:
     """The support masks in a folder of their own."""

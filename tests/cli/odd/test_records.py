@@ -28,6 +28,8 @@ from tests.cli.odd.arrange import (
 from tests.cli.world import World
 from tests.datasets.lookalikes import build_coco
 
+pytestmark = pytest.mark.slow
+
 AREA = "measured.area: expected a number from 0 to 1, got {}"
 
 

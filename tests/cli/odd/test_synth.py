@@ -16,6 +16,8 @@ from tests.cli.odd import Case, Leaves, all_of, check, nothing, records, same, t
 from tests.cli.world import COUNT, NOVEL, World, draw_masks, draw_synth
 from tests.nasty import cut_short, pipe, save, text_file
 
+pytestmark = pytest.mark.slow
+
 SEGMENTER = " --segmenter prototype --backbone {backbone} --segmenter-size 64"
 MASK = "mask --images synth --support support --out masks" + SEGMENTER
 ATTENTION = "mask --images synth --segmenter attention --out masks"

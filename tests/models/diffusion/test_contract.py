@@ -18,6 +18,8 @@ from aligndiff_cli.models.diffusion import Instance, InversionOptions, SampleOpt
 from aligndiff_cli.models.diffusion.load import describe_diffusion
 from tests.models.diffusion.families import FAMILIES
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
 ADJECTIVE = "a photo of a {v*} {class}"
 H, W = 40, 24

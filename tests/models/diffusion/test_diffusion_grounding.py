@@ -21,6 +21,8 @@ from aligndiff_cli.models.diffusion.grounding import (
 )
 from aligndiff_cli.models.diffusion.grounding_training import GroundingSettings, load_grounding, train_grounding
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["dog", "chess_queen"]
 
 

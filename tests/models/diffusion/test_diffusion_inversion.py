@@ -12,6 +12,8 @@ import torch
 from aligndiff_cli.errors import InputError, UsageError
 from aligndiff_cli.models.diffusion import DiffusionModel, Instance, InversionOptions, invert, load_diffusion
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = InversionOptions(steps=3, learning_rate=0.02, batch=2, accumulation=1, size=(16, 24))
 
 

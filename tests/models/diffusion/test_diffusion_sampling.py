@@ -15,6 +15,8 @@ from aligndiff_cli.models.diffusion.attention_unet import cross_attention_levels
 from aligndiff_cli.models.diffusion.sampling import check_sampling
 from aligndiff_cli.models.diffusion.schedulers import SHORT_NAMES, build_scheduler
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
 SIZE = {"height": 40, "width": 24, "steps": 3}
 

@@ -7,6 +7,8 @@ import torch
 
 from tests.benchmarks.full_size import build, parameters, shapes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "millions", "expected"),

@@ -17,6 +17,8 @@ from aligndiff_cli.models.diffusion.attention_unet import AttentionSums, capture
 from aligndiff_cli.models.diffusion.compiling import compile_denoiser
 from aligndiff_cli.models.diffusion.offload import DevicePlacement
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [Prompt("a photo of a {class}", "dog"), Prompt("a photo of a {class}", "chess queen")]
 OPTIONS = SampleOptions(height=40, width=24, steps=2)
 

@@ -15,6 +15,8 @@ from aligndiff_cli.models.semantic.base_training import batch_loss
 from aligndiff_cli.models.training_state import load_tensors
 from tests.models.semantic.parallel_worker import Plain, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_parts_of_a_batch_are_all_of_it_once() -> None:
     assert [list(Ranks(rank, 3).part(7)) for rank in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]

@@ -23,6 +23,8 @@ from aligndiff_cli.pocket.recipe.side_by_side import SideBySide
 from aligndiff_cli.pocket.recipe.text import MAX_TOKENS, WIDTH, write_tokenizer
 from aligndiff_cli.pocket.recipe.training import Ema, ema_weights
 
+pytestmark = pytest.mark.slow
+
 SIZE_LIMIT = 40_000_000
 CPU = torch.device("cpu")
 
