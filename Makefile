@@ -37,7 +37,7 @@ test: install ## the test suite
 
 .PHONY: test-fast
 test-fast: install ## the part of it that takes less than a minute: no whole chains, trainings or full-size models
-	OMP_NUM_THREADS=2 $(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
 
 .PHONY: bench
 bench: install ## the benchmarks: speeds as ratios, measured side by side

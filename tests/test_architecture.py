@@ -69,6 +69,7 @@ def test_only_models_knows_diffusers_and_transformers(path: Path) -> None:
 COMMANDS = ["", "prepare", "invert", "generate", "mask", "compose", "evaluate", "evaluate gfss", "export", "status"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_loads_no_torch(command: str) -> None:
     program = (

@@ -10,6 +10,8 @@ from typing import Any
 
 INTERVAL = 15.0
 """Seconds between lines where there is nothing to draw a bar on."""
+NOTE = 40
+"""Characters of a note beside the bar, which a longer one would squeeze."""
 
 
 class Bar:
@@ -40,7 +42,7 @@ class Bar:
         """Count ``units`` more; ``note`` is a few words on the present item."""
         self._done += units
         if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.set_postfix_str(note[:NOTE], refresh=False)
             self._bar.update(units)
             return
         now = time.monotonic()

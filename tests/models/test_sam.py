@@ -17,6 +17,8 @@ from aligndiff_cli.method.consensus import iou
 from aligndiff_cli.models.sam import Sam, load_sam
 from tests.models.sams import KINDS, save_sam
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from aligndiff_cli.models.diffusion.defaults import read_defaults
 from aligndiff_cli.models.diffusion.load import fingerprint as digest_of
 from aligndiff_cli.models.diffusion.sd import StableDiffusion
 
+pytestmark = pytest.mark.slow
+
 
 def fingerprint(folder: Path) -> str:
     return digest_of(folder, StableDiffusion.parts)

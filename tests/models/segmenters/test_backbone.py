@@ -29,6 +29,8 @@ from aligndiff_cli.models.segmenters import backbone as backbone_module
 from aligndiff_cli.models.segmenters import load_segmenter
 from aligndiff_cli.models.segmenters.backbone import AutoFeatures, Backbone, load_backbone, load_features
 
+pytestmark = pytest.mark.slow
+
 DINO = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "patch_size": 14, "image_size": 56}
 HIERARCHY = {"depths": [1, 1, 2, 1]}
 

@@ -20,6 +20,8 @@ from aligndiff_cli.models.segmenters.hsnet import (
 from aligndiff_cli.pocket.recipe.episodes import Batch, Episode, mean_iou, train_hsnet
 from tests.models.segmenters.test_segmenters import picture, tiny_backbone, tiny_hsnet
 
+pytestmark = pytest.mark.slow
+
 
 def literal_center_pivot(conv: CenterPivotConv4d, x: Tensor) -> Tensor:
     """The sum over kernel positions with one side at its centre, position by position."""

@@ -15,6 +15,8 @@ from aligndiff_cli.models.segmenters.hsnet import HsnetSegmenter
 from aligndiff_cli.models.segmenters.hsnet_published import own_name
 from tests.models.segmenters.checkpoints import State, hsnet_state, torchvision_state, torchvision_taps
 
+pytestmark = pytest.mark.slow
+
 DEPTHS = (3, 4, 6, 3)
 
 

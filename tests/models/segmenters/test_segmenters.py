@@ -19,6 +19,8 @@ from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 
+pytestmark = pytest.mark.slow
+
 
 def tiny_net(layer_type: str = "basic", seed: int = 0) -> ResNetModel:
     torch.manual_seed(seed)

@@ -25,6 +25,8 @@ from aligndiff_cli.models.semantic.methods.pifs import Pifs
 from aligndiff_cli.models.semantic.novel import Method, NovelSettings, imprinted, learn
 from aligndiff_cli.models.semantic.task import Novel, Task, hide_unlearnt
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {3: (250, 20, 20), 4: (20, 250, 20)}
 TINY = NovelSettings(iterations=2, batch=2, crop=(32, 48), memory=3, scale_high=1.0)
 

@@ -11,6 +11,8 @@ import torch
 from aligndiff_cli.models.segmenters import load_segmenter
 from aligndiff_cli.pocket.recipe import segmenter as recipe
 
+pytestmark = pytest.mark.slow
+
 
 class World:
     """Red squares and green bars on grey noise."""
