@@ -12,11 +12,14 @@ import torch
 import aligndiff_cli
 from aligndiff_cli.disk.bank import Embedding
 from aligndiff_cli.method.prompts import Insertion, Prompt, class_words
+from aligndiff_cli.models.diffusion.description import Description
+from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
+from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
 from aligndiff_cli.models.segmenters.description import SegmenterDescription, describe_segmenter
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.options.mask import MaskOptions
-from aligndiff_cli.stages.options.shared import DType, SegmenterOptions
+from aligndiff_cli.stages.options.shared import DiffusionOptions, DType, SegmenterOptions
 
 T = TypeVar("T")
 
@@ -44,6 +47,25 @@ DTYPES: dict[DType, torch.dtype] = {"float32": torch.float32, "float16": torch.f
 def model_folder(name: str) -> str | Path:
     """Where to load a model from: the bundled folder for "pocket", else the name itself."""
     return POCKET_FOLDER if name == POCKET else name
+
+
+def describe_model(source: str, o: DiffusionOptions) -> Description:
+    """The text-to-image model of a stage, not loaded."""
+    return describe_diffusion(
+        model_folder(source), device=o.device, dtype=parse_dtype(o.dtype), vae_tiling=o.vae_tiling
+    )
+
+
+def load_model(source: str, o: DiffusionOptions) -> DiffusionModel:
+    """The text-to-image model of a stage."""
+    return load_diffusion(
+        model_folder(source),
+        device=o.device,
+        dtype=parse_dtype(o.dtype),
+        offload=o.offload,
+        vae_tiling=o.vae_tiling,
+        compiled=o.compile,
+    )
 
 
 def parse_dtype(name: DType | None) -> torch.dtype | None:

@@ -20,11 +20,10 @@ from aligndiff_cli.method.attention import quantise
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
-from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
-from aligndiff_cli.stages.common import chunks, dtype_name, embedding_prompt, model_folder, parse_dtype
+from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, embedding_prompt, load_model
 from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 
@@ -49,9 +48,7 @@ class GenerateStage(Stage[GenerateOptions]):
         Raises:
             ModelError: it is another one.
         """
-        o = self.options
-        dtype = parse_dtype(o.dtype)
-        about = describe_diffusion(model_folder(self._source), device=o.device, dtype=dtype, vae_tiling=o.vae_tiling)
+        about = describe_model(self._source, self.options)
         made_with = self.bank_run.models["diffusion"]
         if about.fingerprint != made_with["fingerprint"]:
             raise ModelError(
@@ -65,15 +62,7 @@ class GenerateStage(Stage[GenerateOptions]):
     @cached_property
     def model(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
-        o = self.options
-        return load_diffusion(
-            model_folder(self._source),
-            device=o.device,
-            dtype=parse_dtype(o.dtype),
-            offload=o.offload,
-            vae_tiling=o.vae_tiling,
-            compiled=o.compile,
-        )
+        return load_model(self._source, self.options)
 
     @cached_property
     def sample_options(self) -> SampleOptions:

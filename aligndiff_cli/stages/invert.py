@@ -23,7 +23,6 @@ from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions, suggested
-from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
 from aligndiff_cli.report.sheets import inversion_sheet
@@ -31,9 +30,9 @@ from aligndiff_cli.stages.common import (
     POCKET,
     POCKET_NOTE,
     chunks,
+    describe_model,
     dtype_name,
-    model_folder,
-    parse_dtype,
+    load_model,
 )
 from aligndiff_cli.stages.options.invert import InvertOptions
 
@@ -57,22 +56,12 @@ class InvertStage(Stage[InvertOptions]):
     @cached_property
     def about(self) -> Description:
         """The diffusion model, not loaded."""
-        o = self.options
-        dtype = parse_dtype(o.dtype)
-        return describe_diffusion(model_folder(self._source), device=o.device, dtype=dtype, vae_tiling=o.vae_tiling)
+        return describe_model(self._source, self.options)
 
     @cached_property
     def model(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
-        o = self.options
-        return load_diffusion(
-            model_folder(self._source),
-            device=o.device,
-            dtype=parse_dtype(o.dtype),
-            offload=o.offload,
-            vae_tiling=o.vae_tiling,
-            compiled=o.compile,
-        )
+        return load_model(self._source, self.options)
 
     @cached_property
     def inversion(self) -> InversionOptions:

@@ -23,12 +23,12 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models_loaded_once() -> Iterator[None]:
     """Many commands in one process load the same model; once is enough for a test of the stages."""
     from aligndiff_cli.models.diffusion.load import load_diffusion
-    from aligndiff_cli.stages import generate, invert
+    from aligndiff_cli.stages import common
     from aligndiff_cli.stages.masking import grounding
 
     once = functools.cache(load_diffusion)
     with pytest.MonkeyPatch.context() as patch:
-        for stage in (generate, grounding, invert):
+        for stage in (common, grounding):
             patch.setattr(stage, "load_diffusion", once)
         yield
 

@@ -44,16 +44,16 @@ def test_a_bank_of_several_encoders_is_written_and_drawn_from(world: World, run:
 def test_what_the_package_announces_is_shown_once_and_not_when_quiet(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from aligndiff_cli.stages import invert
+    from aligndiff_cli.stages import common
 
-    load = invert.load_diffusion
+    load = common.load_diffusion
     said = "Downloading owner/name (4.3 GB) to ~/.cache/huggingface/hub"
 
     def announcing(*source: Path, **told: object) -> object:
         logging.getLogger("aligndiff_cli.models.hub").info(said)
         return load(*source, **told)
 
-    monkeypatch.setattr(invert, "load_diffusion", announcing)
+    monkeypatch.setattr(common, "load_diffusion", announcing)
     command = ["invert", "--images", world / "support", "--model", world.model, "--steps", 1, "--preview", 0]
     logging.getLogger("aligndiff_cli").setLevel(logging.NOTSET)
     quiet = run(*command, "--out", world / "a", "--quiet")
