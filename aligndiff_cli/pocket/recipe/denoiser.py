@@ -108,10 +108,11 @@ class Denoiser(nn.Module):
         """The captions' states (B, L, `WIDTH`)."""
         dtype = self.unet.dtype
         vectors = noisy(self.looks(batch.other.to(dtype)), batch.looks_noise.to(dtype))
-        rows = (batch.looks_at >= 0).nonzero().squeeze(1)
+        at = torch.arange(batch.tokens.shape[1], device=vectors.device) == batch.looks_at[:, None]
 
         def say_looks(module: nn.Module, args: object, embedded: Tensor) -> Tensor:
-            return embedded.index_put((rows, batch.looks_at[rows]), vectors[rows])
+            said = torch.where(at[..., None], vectors[:, None], embedded[: len(at)])
+            return torch.cat([said, embedded[len(at) :]])  # the empty caption's row has none
 
         with _hooked(self.text_encoder.get_input_embeddings(), say_looks):
             return self.states(batch.tokens, batch.bare)
