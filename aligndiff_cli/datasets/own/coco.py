@@ -1,0 +1,135 @@
+"""COCO's instances JSON, one file or several, as CVAT, Roboflow, Label Studio and FiftyOne export it, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aligndiff_cli.datasets.own.pictures import Pictures
+from aligndiff_cli.datasets.own.records import (
+    Annotated,
+    Box,
+    Instance,
+    LeftOut,
+    MaskArray,
+    Source,
+    class_names,
+    told,
+)
+from aligndiff_cli.disk.coco_base import MALFORMED, picture_places
+from aligndiff_cli.disk.coco_masks import segmentation_mask
+from aligndiff_cli.disk.decoding import MAX_PIXELS
+from aligndiff_cli.disk.regular import regular
+from aligndiff_cli.errors import AligndiffError, FolderError
+
+KEYS = ("images", "annotations", "categories")
+REMEDY = "Give a file with images, annotations and categories, as COCO's instances have them"
+
+
+@dataclass(frozen=True)
+class _File:
+    """One JSON file, read whole.
+
+    Attributes:
+        entries: its pictures, by id.
+        strangers: annotations of no picture that is listed.
+    """
+
+    path: Path
+    entries: Sequence[Mapping[str, Any]]
+    annotations: Mapping[Any, Sequence[Mapping[str, Any]]]
+    categories: Mapping[Any, str]
+    strangers: int
+
+
+def read_coco(paths: Sequence[Path], images: Path | None) -> Source:
+    """Open instances files; a category of the same name is the same class in all of them.
+
+    Args:
+        paths: the files.
+        images: folder of the pictures, if they lie elsewhere than the files say.
+
+    Raises:
+        FolderError: one is none.
+    """
+    files = [_read(path) for path in paths]
+    names = [name for file in files for name in file.categories.values()]
+    classes, known = class_names(names, paths[0])
+
+    def read(left_out: LeftOut) -> Iterator[Annotated]:
+        for file in files:
+            pictures = Pictures(picture_places(file.path), images)
+            if file.strangers:
+                what = f"{file.strangers} annotations are of pictures that are not listed"
+                left_out.add("object of an unknown picture", what, file.path)
+            for entry in file.entries:
+                name = str(entry["file_name"])
+                picture = pictures.find(name)
+                if picture is None:
+                    left_out.add(
+                        "picture not found", f"its picture {name!r} is not there", file.path, pictures.looked_in()
+                    )
+                else:
+                    yield _annotated(file, entry, picture, known, left_out)
+
+    return Source("COCO", classes, sum(len(file.entries) for file in files), read)
+
+
+def _read(path: Path) -> _File:
+    try:
+        content = json.loads(regular(path).read_text(encoding="utf-8-sig"))
+        categories = {category["id"]: str(category["name"]) for category in content["categories"]}
+        entries = {entry["id"]: entry for entry in content["images"] if str(entry["file_name"]).strip()}
+        annotations: dict[Any, list[Mapping[str, Any]]] = {}
+        for annotation in content["annotations"]:
+            annotations.setdefault(annotation["image_id"], []).append(annotation)
+    except (OSError, RecursionError, AligndiffError, *MALFORMED) as error:
+        raise FolderError(f"is not COCO's instances file ({told(error)})", path, REMEDY) from error
+    strangers = sum(len(own) for number, own in annotations.items() if number not in entries)
+    ordered = [entries[number] for number in sorted(entries, key=lambda number: (str(type(number)), number))]
+    return _File(path, ordered, annotations, categories, strangers)
+
+
+def _annotated(
+    file: _File, entry: Mapping[str, Any], picture: Path, known: Mapping[str, str], left_out: LeftOut
+) -> Annotated:
+    instances = []
+    lost: set[str | None] = set()
+    for annotation in file.annotations.get(entry["id"], ()):
+        name = f"annotation {annotation.get('id', '?')} of {entry['file_name']}"
+        category = annotation.get("category_id")
+        if category not in file.categories:
+            what = f"{name} has category {category!r}, which is not listed"
+            left_out.add("object of an unknown class", what, file.path)
+            lost.add(None)
+            continue
+        cls = known.get(file.categories[category])
+        if cls is not None:
+            instances.append(_instance(annotation, name, cls))
+    size = entry.get("height"), entry.get("width")
+    there = all(isinstance(side, int) and side > 0 for side in size) and size[0] * size[1] <= MAX_PIXELS
+    return Annotated(picture, file.path, instances, size if there else None, frozenset(lost))
+
+
+def _instance(annotation: Mapping[str, Any], name: str, cls: str) -> Instance:
+    segmentation, box = annotation.get("segmentation"), annotation.get("bbox")
+    crowd = bool(annotation.get("iscrowd"))
+    if not segmentation and box:
+        return Instance(name, cls, box=lambda height, width: _box(box), crowd=crowd)
+    return Instance(name, cls, lambda height, width: _mask(segmentation, height, width), crowd=crowd)
+
+
+def _mask(segmentation: Any, height: int, width: int) -> MaskArray:
+    if not segmentation:
+        raise ValueError("neither a segmentation nor a box")
+    return segmentation_mask(segmentation, height, width)
+
+
+def _box(box: Any) -> Box:
+    left, top, wide, high = np.asarray(box, np.float64)
+    return left, top, left + wide, top + high
