@@ -66,6 +66,8 @@ def find_annotations(path: Path) -> Found:
         files = sorted(found for found in path.glob(place) if not found.name.startswith("."))
         if files:
             return _json(files, path)
+    if yolo.label_files(path):
+        raise FolderError("holds labels/ and no data.yaml, which names the classes", path, yolo.NAMES)
     nested = [folder for folder in sorted(path.iterdir()) if (folder / LABELS).is_dir()]
     if len(nested) == 1:
         return _voc(nested[0])

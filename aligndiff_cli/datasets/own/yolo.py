@@ -28,6 +28,7 @@ from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 IMAGES, LABELS = "images", "labels"
 BOX = 4
 """Numbers of a line behind its class that are a box; polygons have six or more."""
+NAMES = "Give a data.yaml with names: [dog, cat] or names: {0: dog, 1: cat}"
 SLACK = 0.01
 """By how much a coordinate may lie outside of the picture, in shares of it."""
 
@@ -88,8 +89,7 @@ def _names(path: Path) -> dict[int, str]:
         pairs = content.items() if isinstance(content, dict) else enumerate(content)
         return {int(number): str(name) for number, name in pairs}
     except (OSError, yaml.YAMLError, RecursionError, AligndiffError, *MALFORMED) as error:
-        remedy = "Give a file with names: [dog, cat] or names: {0: dog, 1: cat}"
-        raise FolderError("has no names of classes", path, remedy) from error
+        raise FolderError("has no names of classes", path, NAMES) from error
 
 
 def _add(
