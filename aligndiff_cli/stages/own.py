@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aligndiff_cli.datasets.own.choice import Candidate
+from aligndiff_cli.datasets.own.choice import Candidate, score
 from aligndiff_cli.datasets.own.drawing import Boxer
 from aligndiff_cli.datasets.own.prepare import MASK, Own, Wanted, prepare_own, wanted_classes
 from aligndiff_cli.datasets.own.records import Box, MaskArray
@@ -148,7 +148,12 @@ def _record(out: Path, part: str, cls: str, candidate: Candidate, rank: int) -> 
     mask = f"{part}/{cls}/{photograph.stem}{MASK}"
     inputs = {"picture": file_digest(photograph.picture), "labels": file_digest(photograph.labels)}
     parameters = {"picture": photograph.picture.name, "flaws": list(shown.flaws)}
-    measured = {"area": round(shown.area, 5), "pixels": shown.pixels, "objects": shown.objects}
+    measured = {
+        "area": round(shown.area, 5),
+        "score": round(score(shown), 5),
+        "pixels": shown.pixels,
+        "objects": shown.objects,
+    }
     if part == layout.SUPPORT:
         parameters["rank"] = rank
     return Record(f"{part}/{cls}/{photograph.stem}", cls, inputs, {mask: file_digest(out / mask)}, parameters, measured)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aligndiff_cli.datasets.own.choice import score
 from aligndiff_cli.datasets.own.prepare import Own, Wanted, prepare_own, wanted_classes
 from aligndiff_cli.datasets.own.source import find_annotations
 from aligndiff_cli.disk import voc
@@ -94,8 +95,11 @@ def test_flaws_say_why_a_picture_is_no_clean_example(form: str, last: str, tmp_p
     own = prepare(path, tmp_path / "out", shots=4)
     flaws = {c.photograph.stem: ",".join(c.shown["dog"].flaws) for c in own.support["dog"]}
     assert flaws == {"a": "", "b": "", "c": "frame", "d": last}
-    area = {c.photograph.stem: c.shown["dog"].area for c in own.support["dog"]}
-    assert area["a"] == pytest.approx(600 / 2400, abs=0.002)
+    scores = {c.photograph.stem: score(c.shown["dog"]) for c in own.support["dog"]}
+    d = 300 / 2400 / 4 if last else 560 / 2400
+    expected = {"a": 600 / 2400, "b": 320 / 2400, "c": 875 / 2400 / 4, "d": d}
+    assert scores == pytest.approx(expected, abs=0.002)
+    assert list(scores) == sorted(expected, key=lambda stem: -expected[stem])
     assert "dog" in own.query
     assert not own.query["dog"]
 

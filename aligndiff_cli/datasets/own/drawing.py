@@ -29,7 +29,7 @@ class Shown:
     """What a picture shows of one class.
 
     Attributes:
-        area: of its largest object, as a share of the picture.
+        area: what can be seen of its largest object, as a share of the picture.
         pixels: of the class, in the label map.
         objects: how many there are.
         flaws: why it is not a clean example; see `flaws_of`.
@@ -189,10 +189,8 @@ def _bounds(mask: MaskArray) -> Box:
 
 def _shown(objects: Sequence[_Object], visible: MaskArray, lost: set[str | None]) -> Shown:
     largest = max(objects, key=lambda own: (not own.instance.crowd, own.area))
-    pixels = int(visible.sum())
-    return Shown(
-        largest.area / visible.size, pixels, len(objects), flaws_of(largest.mask, visible, objects, bool(lost))
-    )
+    area = int((largest.mask & visible).sum()) / visible.size
+    return Shown(area, int(visible.sum()), len(objects), flaws_of(largest.mask, visible, objects, bool(lost)))
 
 
 def flaws_of(largest: MaskArray, visible: MaskArray, objects: Sequence[_Object], lost: bool) -> tuple[str, ...]:
