@@ -57,7 +57,7 @@ SCENES = (
     scene("e", (50, 50), ("cat", (10, 10, 40, 40)), ("tea pot", (2, 2, 8, 9))),
     scene("f", (50, 50), ("tea pot", (10, 10, 40, 40))),
 )
-"""By hand: of dog, a (600 of 2400 pixels) and b (320) are clean; c (875) touches the frame, d (300) has another (260)."""
+"""Of dog, a (600 of 2400 pixels) and b (320) are clean; c (875) touches the frame, d (300) has another (260)."""
 CLASSES = ("cat", "dog", "tea pot")
 
 

@@ -411,8 +411,21 @@ def test_boxes_become_masks_by_whoever_is_asked(form: str, tmp_path: Path) -> No
 
 
 def test_boxes_alone_are_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match="no picture can be used of dog"):
+    with pytest.raises(
+        FolderError, match=r"no picture can be used of dog \(box without a mask: 9 times\).*--boxes MODEL"
+    ):
         prepare(annotated.as_yolo(tmp_path / "in", form="box"), tmp_path / "out")
+
+
+def test_what_lies_on_an_object_hides_it(tmp_path: Path) -> None:
+    """Of the dog's 600 pixels a cat lies on 100, more than a tenth; it is smaller, and so painted after."""
+    own = scene("one", (40, 60), ("cat", (15, 15, 25, 25)), ("dog", (10, 10, 30, 40)))
+    made = prepare(annotated.as_coco(tmp_path / "in", [own], "packed"), tmp_path / "out", shots=1)
+    shown = made.support["dog"][0].shown["dog"]
+    assert shown.flaws == ("hidden",)
+    assert shown.pixels == 500
+    assert shown.area == pytest.approx(500 / 2400)
+    assert not read_mask(tmp_path / "out" / "support" / "dog" / "one_mask.png")[20, 20]
 
 
 def test_vocs_xml_has_boxes(tmp_path: Path) -> None:

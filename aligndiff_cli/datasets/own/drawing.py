@@ -20,8 +20,8 @@ Boxer = Callable[[Path, Sequence[Box]], Sequence[MaskArray]]
 
 FRAME = 0.01
 """Width of the rim, in shares of the longer side, that counts as the frame: hand-drawn outlines end a little before."""
-OTHERS = 0.1
-"""Pixels of a class outside of its largest object, in shares of that, from which the others count."""
+MUCH = 0.1
+"""Share of the largest object's pixels from which others of its class count, or what lies on it."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,8 @@ def flaws_of(largest: MaskArray, visible: MaskArray, objects: Sequence[_Object],
 
     - ``crowd``: some of the class is a region of objects that nobody counted;
     - ``frame``: the largest object touches the rim of the picture (`FRAME`), so that part of it may be missing;
-    - ``others``: the class has more than `OTHERS` of the largest object's pixels outside of it;
+    - ``others``: the class has more than `MUCH` of the largest object's pixels outside of it;
+    - ``hidden``: objects of other classes lie on more than `MUCH` of it;
     - ``lost``: an object of the class, or of a class that is not known, could not be drawn;
     - ``box``: a mask was made from a box.
 
@@ -213,7 +214,8 @@ def flaws_of(largest: MaskArray, visible: MaskArray, objects: Sequence[_Object],
     told_of = {
         "crowd": any(own.instance.crowd for own in objects),
         "frame": touches,
-        "others": int((visible & ~largest).sum()) > OTHERS * int(largest.sum()),
+        "others": int((visible & ~largest).sum()) > MUCH * int(largest.sum()),
+        "hidden": int((largest & ~visible).sum()) > MUCH * int(largest.sum()),
         "lost": lost,
         "box": any(own.instance.draw is None for own in objects),
     }

@@ -22,7 +22,7 @@ from aligndiff_cli.disk.class_folders import safe_class
 from aligndiff_cli.disk.decoding import Orientation
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.layout import BASE, QUERY, QUERY_SCENES, SUPPORT, SUPPORT_LABELS
-from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError
+from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError, first_few
 from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.prompts import class_words
 
@@ -118,9 +118,11 @@ def prepare_own(out: Path, source: Source, wanted: Wanted, boxer: Boxer | None, 
     candidates = list(_candidates(out, source, wanted, boxer, left_out, report))
     empty = sum(not own.shown and not own.lost for own in candidates)
     support = {cls: choose(candidates, cls, wanted.shots, wanted.seed, wanted.min_object) for cls in wanted.classes}
-    _tell_few(support, wanted, left_out, where)
     if not any(support.values()):
-        raise FolderError(f"no picture can be used of {', '.join(wanted.classes)}", where, "See what was left out")
+        why = "; ".join(f"{kind}: {count} times" for kind, count in sorted(left_out.counts.items()))
+        what = f"no picture can be used of {', '.join(wanted.classes)}{why and f' ({why})'}"
+        raise FolderError(what, where, first_few(left_out.problems))
+    _tell_few(support, wanted, left_out, where)
     taken = {own.photograph.stem for chosen in support.values() for own in chosen}
     free = [own for own in candidates if own.photograph.stem not in taken]
     query = {cls: [own for own in free if own.usable(cls) and own.whole(cls)] for cls in wanted.classes}
