@@ -333,6 +333,18 @@ def test_bad_yolo_lines_are_named(tmp_path: Path) -> None:
         assert words in said(own), words
 
 
+def test_yolos_names_may_be_a_list_of_lines(tmp_path: Path) -> None:
+    """As Label Studio writes them."""
+    root = annotated.as_yolo(tmp_path / "in")
+    (root / "data.yaml").unlink()
+    with pytest.raises(FolderError, match="holds labels/ and no file that names the classes"):
+        find_annotations(root)
+    (root / "labels" / "classes.txt").write_text("cat\ndog\ntea pot\n")
+    own = prepare(root, tmp_path / "out")
+    assert not own.problems
+    assert [c.photograph.stem for c in own.support["dog"]] == ["a", "b"]
+
+
 def test_vocs_unnamed_classes_and_ignored_pixels(tmp_path: Path) -> None:
     """Of c all that is not dog is ignored; d has a class that the list has not."""
     annotated.as_voc(tmp_path / "in")

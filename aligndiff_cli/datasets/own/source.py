@@ -22,7 +22,6 @@ FORMS = (
     "layout (JPEGImages/, SegmentationClass/), or a YOLO folder (data.yaml, images/, labels/)"
 )
 JSON_PLACES = ("annotations/*.json", "*.json", "*/*.json")
-YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "*.yaml", "*.yml")
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,19 @@ def find_annotations(path: Path) -> Found:
         raise FolderError("there is no such file or folder", path, FORMS)
     if path.is_file():
         if path.suffix.lower() in (".yaml", ".yml"):
-            return _yolo(path)
+            return _yolo(path.parent, path)
         return _json([path], path)
     if (path / LABELS).is_dir() or any(path.glob(f"{voc.BOXES}/*.xml")):
         return _voc(path)
-    listing = next((found for name in YAMLS for found in sorted(path.glob(name))), None)
+    listing = yolo.name_list(path)
     if listing is not None and yolo.label_files(path):
-        return _yolo(listing)
+        return _yolo(path, listing)
     for place in JSON_PLACES:
         files = sorted(found for found in path.glob(place) if not found.name.startswith("."))
         if files:
             return _json(files, path)
     if yolo.label_files(path):
-        raise FolderError("holds labels/ and no data.yaml, which names the classes", path, yolo.NAMES)
+        raise FolderError("holds labels/ and no file that names the classes", path, yolo.NAMES)
     nested = [folder for folder in sorted(path.iterdir()) if (folder / LABELS).is_dir()]
     if len(nested) == 1:
         return _voc(nested[0])
@@ -81,9 +80,9 @@ def _voc(root: Path) -> Found:
     return Found([*([listing] if listing else []), *files], lambda images, boxes: voc.read_voc(root, images))
 
 
-def _yolo(listing: Path) -> Found:
-    files = [listing, *yolo.label_files(listing.parent)]
-    return Found(files, lambda images, boxes: yolo.read_yolo(listing, images))
+def _yolo(root: Path, listing: Path) -> Found:
+    files = [listing, *yolo.label_files(root)]
+    return Found(files, lambda images, boxes: yolo.read_yolo(root, listing, images))
 
 
 def _json(files: Sequence[Path], where: Path) -> Found:

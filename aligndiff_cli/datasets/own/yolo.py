@@ -2,7 +2,7 @@
 
 ::
 
-    data.yaml                          names: [dog, cat] or {0: dog, 1: cat}
+    data.yaml                          names: [dog, cat] or {0: dog, 1: cat}; or classes.txt, a name a line
     images/<any>/<stem>.jpg            (or <split>/images/)
     labels/<any>/<stem>.txt            one object a line: class x y x y x y ...  (polygon, shares of the picture)
                                        or class x-centre y-centre width height    (box)
@@ -23,12 +23,15 @@ from aligndiff_cli.datasets.own.records import Annotated, Box, Instance, LeftOut
 from aligndiff_cli.disk.coco_base import MALFORMED
 from aligndiff_cli.disk.coco_masks import segmentation_mask
 from aligndiff_cli.disk.regular import regular
+from aligndiff_cli.disk.split_lists import read_lines
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 
 IMAGES, LABELS = "images", "labels"
 BOX = 4
 """Numbers of a line behind its class that are a box; polygons have six or more."""
-NAMES = "Give a data.yaml with names: [dog, cat] or names: {0: dog, 1: cat}"
+NAMES = "Give a data.yaml with names: [dog, cat] or names: {0: dog, 1: cat}, or a classes.txt with a name a line"
+LISTS = ("data.yaml", "data.yml", "dataset.yaml", "*.yaml", "*.yml", "classes.txt", "labels/classes.txt")
+"""Where names are looked for, first to last; as text Label Studio and labelImg write them."""
 SLACK = 0.01
 """By how much a coordinate may lie outside of the picture, in shares of it."""
 
@@ -37,20 +40,25 @@ def label_files(root: Path) -> list[Path]:
     """The files below every ``labels/`` of a folder."""
     folders = [path for path in sorted(root.rglob(LABELS)) if path.is_dir()]
     found = {path for folder in folders for path in folder.rglob("*.txt") if not path.name.startswith(".")}
-    return sorted(found)
+    return sorted(path for path in found if path.name != "classes.txt")
 
 
-def read_yolo(listing: Path, images: Path | None) -> Source:
+def name_list(root: Path) -> Path | None:
+    """The file with a folder's names; None where there is none."""
+    return next((found for name in LISTS for found in sorted(root.glob(name))), None)
+
+
+def read_yolo(root: Path, listing: Path, images: Path | None) -> Source:
     """Open a folder.
 
     Args:
-        listing: its YAML file with ``names``.
+        root: the folder.
+        listing: the file with its names.
         images: folder of the pictures, if they do not lie beside ``labels/``.
 
     Raises:
         FolderError: the file has no names, or there is no ``labels/`` with a file in it.
     """
-    root = listing.parent
     names = _names(listing)
     classes, known = class_names(list(names.values()), listing)
     files = label_files(root)
@@ -84,6 +92,8 @@ def read_yolo(listing: Path, images: Path | None) -> Source:
 
 def _names(path: Path) -> dict[int, str]:
     """Number -> name of each class."""
+    if path.suffix.lower() == ".txt":
+        return {number: line.strip() for number, line in enumerate(read_lines(path)) if line.strip()}
     try:
         content: Any = yaml.safe_load(regular(path).read_text(encoding="utf-8-sig"))["names"]
         pairs = content.items() if isinstance(content, dict) else enumerate(content)
