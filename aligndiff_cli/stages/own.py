@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,7 +21,7 @@ from aligndiff_cli.datasets.photographs import Report
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_mask, write_png
-from aligndiff_cli.engine.manifest import Record, rewrite
+from aligndiff_cli.engine.manifest import Record, read_records, rewrite
 from aligndiff_cli.errors import AligndiffError, UsageError
 from aligndiff_cli.report import paint
 from aligndiff_cli.report.sheets import CELL, COLUMNS, Row, Tile, contact_sheet
@@ -115,12 +116,27 @@ def make_of_own(o: PrepareOptions, report: Report) -> Found:
     if o.boxes is not None:
         boxer = SamBoxer(o.boxes, model_of_own(o)["sam"]["fingerprint"], o.device, o.out / BOX_MASKS)
     wanted = Wanted(classes, o.shots, o.seed, o.min_object, o.mask_orientation)
+    _clear(o.out)
     own = prepare_own(o.out, source, wanted, boxer, o.annotations, report)
     rewrite(o.out, _records(o.out, own))
     sheet = o.out / layout.PICTURES / "support.png"
     write_png(sheet, _sheet(o.out, own))
     note = f"{source.form}: {len(source.names)} classes, {source.total} pictures"
     return Found([note], own.problems, _tables(own), [sheet])
+
+
+def _clear(out: Path) -> None:
+    """Remove the pairs that an earlier run recorded: what is made again may be another choice."""
+    for record in read_records(out).values():
+        part, cls, stem = record.id.split("/")
+        picture = f"{stem}{Path(str(record.parameters['picture'])).suffix.lower()}"
+        names = [*record.outputs, f"{part}/{cls}/{picture}", f"{layout.SUPPORT_LABELS}/{cls}/{stem}.png"]
+        for path in (out / name for name in names):
+            path.unlink(missing_ok=True)
+        for folder in (out / part / cls, out / layout.SUPPORT_LABELS / cls):
+            with suppress(OSError):  # it holds others
+                folder.rmdir()
+    rewrite(out, [])
 
 
 def describe_own(o: PrepareOptions) -> dict[str, str]:

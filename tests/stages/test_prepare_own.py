@@ -43,6 +43,21 @@ def test_what_was_done_is_told_recorded_and_not_done_twice(tmp_path: Path) -> No
     assert tree(out) == before
 
 
+def test_forced_it_makes_another_choice(tmp_path: Path) -> None:
+    path, out = annotated.as_coco(tmp_path / "in"), tmp_path / "out"
+    flags = ["own", "--annotations", path, "--out", out]
+    run(*flags, "--classes", "dog,cat", "--shots", 1)
+    assert "was made with shots = 1, now it is 2" in run(*flags, "--classes", "dog,cat", "--shots", 2, code=1)
+    run(*flags, "--classes", "dog", "--shots", 2, "--force")
+    run(*flags[:-1], tmp_path / "fresh", "--classes", "dog", "--shots", 2)
+    for part in ("support", "support_labels", "query"):
+        names = [
+            {str(p.relative_to(root / part)) for p in (root / part).rglob("*")} for root in (out, tmp_path / "fresh")
+        ]
+        assert names[0] == names[1]
+    assert set(read_records(out)) == set(read_records(tmp_path / "fresh"))
+
+
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     path = annotated.as_labelme(tmp_path / "in")
     (path / "f.jpg").unlink()

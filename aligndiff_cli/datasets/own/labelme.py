@@ -45,7 +45,7 @@ def read_labelme(paths: Sequence[Path], images: Path | None, *, boxes: bool) -> 
     """
     contents: dict[Path, dict[str, Any] | str] = {path: _read(path) for path in paths}
     labels = {
-        str(shape.get("label", ""))
+        str(shape.get("label") or "")
         for content in contents.values()
         if not isinstance(content, str)
         for shape in content["shapes"]
@@ -78,7 +78,9 @@ def _read(path: Path) -> dict[str, Any] | str:
     """What is kept of a file, without the picture that it may hold; why it cannot be read."""
     try:
         content = json.loads(regular(path).read_text(encoding="utf-8-sig"))
-        shapes = [dict(shape) for shape in content["shapes"]]
+        if not all(isinstance(shape, dict) for shape in content["shapes"]):
+            raise ValueError("expected its shapes as a list of objects")
+        shapes = content["shapes"]
         return {name: content.get(name) for name in ("imagePath", "imageHeight", "imageWidth")} | {"shapes": shapes}
     except (OSError, RecursionError, AligndiffError, *MALFORMED) as error:
         return f"is not LabelMe's ({told(error)})"
@@ -91,7 +93,7 @@ def _instances(
     groups: dict[tuple[Any, ...], list[Shape]] = {}
     lost: set[str | None] = set()
     for number, shape in enumerate(shapes, 1):
-        label = str(shape.get("label", ""))
+        label = str(shape.get("label") or "")
         kind = str(shape.get("shape_type") or "polygon")
         if not label.strip():
             left_out.add("object of an unknown class", f"shape {number} has no label", path)
@@ -121,10 +123,13 @@ def _instance(group: Sequence[Shape], cls: str, boxes: bool) -> Instance:
 
 def _points(shape: Shape, count: int | None = None) -> Points:
     """Corners, float64 (N, 2), x and y in pixels from the picture's corner."""
-    points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
+    refusal = ValueError(f"expected {count or 'its'} points as x, y in finite numbers, got {str(shape['points'])[:60]}")
+    try:
+        points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
+    except (TypeError, ValueError) as error:
+        raise refusal from error
     if not np.isfinite(points).all() or (count is not None and len(points) != count):
-        expected = f"{count} points in finite numbers" if count else "finite numbers"
-        raise ValueError(f"expected {expected}, got {str(shape['points'])[:60]}")
+        raise refusal
     return points
 
 
