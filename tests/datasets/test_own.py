@@ -155,6 +155,7 @@ def test_bad_coco_records_are_named_and_left_out(tmp_path: Path) -> None:
     def spoil(content: dict[str, Any]) -> None:
         a, b, c, d, e, _ = content["images"]
         a["file_name"] = "gone.jpg"
+        content["images"] += [{"id": 70}, {"id": 71, "file_name": "x" * 300}, {"id": 72, "file_name": "."}, None]
         b["width"], b["height"] = 80, 120
         e["file_name"] = "/elsewhere/e.jpg"  # by its last part
         (tmp_path / "in" / "images" / "f.jpg").write_bytes(b"no picture")
@@ -162,14 +163,17 @@ def test_bad_coco_records_are_named_and_left_out(tmp_path: Path) -> None:
         own.append({"id": 90, "image_id": c["id"], "category_id": 20, "segmentation": [[1, 1, 5, 5]], "iscrowd": 0})
         own.append({"id": 91, "image_id": d["id"], "category_id": 7, "segmentation": [[1, 1, 5, 5, 1, 5]]})
         own.append({"id": 92, "image_id": 99, "category_id": 20, "segmentation": [[1, 1, 5, 5, 1, 5]]})
+        own.append({"id": 94, "image_id": d["id"], "category_id": {}, "segmentation": [[1, 1, 5, 5, 1, 5]]})
+        own.append({"id": 95, "category_id": 20})
         own.append({"id": 93, "image_id": e["id"], "category_id": 30, "bbox": [1, 1, 5, 5], "segmentation": []})
 
     own = prepare(changed(path, spoil), tmp_path / "out", shots=1)
     assert dict(own.left_out.counts) == {
-        "picture not found": 1,
+        "picture not found": 3,
         "picture of another size": 1,
+        "record cannot be read": 3,
         "object cannot be drawn": 1,
-        "object of an unknown class": 1,
+        "object of an unknown class": 2,
         "object of an unknown picture": 1,
         "picture cannot be used": 1,
         "box without a mask": 1,
@@ -182,6 +186,8 @@ def test_bad_coco_records_are_named_and_left_out(tmp_path: Path) -> None:
         "annotation 90 of c.jpg (dog) cannot be drawn: it holds no pixel",
         "annotation 91 of d.jpg has category 7, which is not listed",
         "1 annotations are of pictures that are not listed",
+        "picture 7 of 10 cannot be read ('file_name' is missing)",
+        "annotation 14 of 15 cannot be read ('image_id' is missing)",
         "is no picture that can be read",
         "annotation 93 of /elsewhere/e.jpg (tea_pot) has a box and no mask",
     ):
@@ -220,7 +226,7 @@ def test_a_picture_listed_twice_counts_once(tmp_path: Path) -> None:
     [
         ({"images": [], "annotations": [], "categories": []}, "names no class"),
         ({"images": [], "annotations": [], "categories": [{"id": 1, "name": "dog"}]}, "no picture can be used of dog"),
-        ({"images": []}, "is not COCO's instances file .'categories' is missing"),
+        ({"images": []}, "is not COCO's instances file .'annotations' is missing"),
         ({"other": 1}, "is JSON of no form that is read .it has other"),
         ([], "cannot be read as JSON"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from aligndiff_cli.disk.decoding import MAX_PIXELS
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import AligndiffError, FolderError
 
+Record = Mapping[str, Any]
 KEYS = ("images", "annotations", "categories")
 REMEDY = "Give a file with images, annotations and categories, as COCO's instances have them"
 
@@ -37,14 +38,16 @@ class _File:
 
     Attributes:
         entries: its pictures, by id.
-        strangers: annotations of no picture that is listed.
+        strangers: how many annotations are of no picture that is listed.
+        bad: entries that cannot be read, and why.
     """
 
     path: Path
-    entries: Sequence[Mapping[str, Any]]
-    annotations: Mapping[Any, Sequence[Mapping[str, Any]]]
+    entries: Sequence[Record]
+    annotations: Mapping[Any, Sequence[Record]]
     categories: Mapping[Any, str]
     strangers: int
+    bad: Sequence[str]
 
 
 def read_coco(paths: Sequence[Path], images: Path | None) -> Source:
@@ -67,6 +70,8 @@ def read_coco(paths: Sequence[Path], images: Path | None) -> Source:
             if file.strangers:
                 what = f"{file.strangers} annotations are of pictures that are not listed"
                 left_out.add("object of an unknown picture", what, file.path)
+            for what in file.bad:
+                left_out.add("record cannot be read", what, file.path)
             for entry in file.entries:
                 name = str(entry["file_name"])
                 picture = pictures.find(name)
@@ -83,27 +88,54 @@ def read_coco(paths: Sequence[Path], images: Path | None) -> Source:
 def _read(path: Path) -> _File:
     try:
         content = json.loads(regular(path).read_text(encoding="utf-8-sig"))
-        categories = {category["id"]: str(category["name"]) for category in content["categories"]}
-        entries = {entry["id"]: entry for entry in content["images"] if str(entry["file_name"]).strip()}
-        annotations: dict[Any, list[Mapping[str, Any]]] = {}
-        for annotation in content["annotations"]:
-            annotations.setdefault(annotation["image_id"], []).append(annotation)
+        images, annotations, categories = (list(content[key]) for key in KEYS)
     except (OSError, RecursionError, AligndiffError, *MALFORMED) as error:
         raise FolderError(f"is not COCO's instances file ({told(error)})", path, REMEDY) from error
-    strangers = sum(len(own) for number, own in annotations.items() if number not in entries)
+    bad: list[str] = []
+    entries = dict(_each(images, "picture", lambda entry: (entry["id"], _named(entry, "file_name")), bad))
+    names = {number: str(c["name"]) for number, c in _each(categories, "category", _category, bad)}
+    by_image: dict[Any, list[Record]] = {}
+    for number, annotation in _each(
+        annotations, "annotation", lambda annotation: (annotation["image_id"], annotation), bad
+    ):
+        by_image.setdefault(number, []).append(annotation)
+    strangers = sum(len(own) for number, own in by_image.items() if number not in entries)
     ordered = [entries[number] for number in sorted(entries, key=lambda number: (str(type(number)), number))]
-    return _File(path, ordered, annotations, categories, strangers)
+    return _File(path, ordered, by_image, names, strangers, bad)
 
 
-def _annotated(
-    file: _File, entry: Mapping[str, Any], picture: Path, known: Mapping[str, str], left_out: LeftOut
-) -> Annotated:
+def _each(
+    records: Sequence[Any], what: str, read: Callable[[Any], tuple[Any, Record]], bad: list[str]
+) -> Iterator[tuple[Any, Record]]:
+    """What is read of each record; those that cannot be are told in ``bad``."""
+    for number, record in enumerate(records, 1):
+        try:
+            key, value = read(record)
+            if not isinstance(key, str | int):
+                raise TypeError(f"expected a number or a text, got {key!r}")
+        except MALFORMED as error:
+            bad.append(f"{what} {number} of {len(records)} cannot be read ({told(error)})")
+        else:
+            yield key, value
+
+
+def _named(record: Record, field: str) -> Record:
+    if not str(record[field]).strip():
+        raise ValueError(f"its {field} is empty")
+    return record
+
+
+def _category(record: Record) -> tuple[Any, Record]:
+    return record["id"], _named(record, "name")
+
+
+def _annotated(file: _File, entry: Record, picture: Path, known: Mapping[str, str], left_out: LeftOut) -> Annotated:
     instances = []
     lost: set[str | None] = set()
     for annotation in file.annotations.get(entry["id"], ()):
         name = f"annotation {annotation.get('id', '?')} of {entry['file_name']}"
         category = annotation.get("category_id")
-        if category not in file.categories:
+        if not isinstance(category, str | int) or category not in file.categories:
             what = f"{name} has category {category!r}, which is not listed"
             left_out.add("object of an unknown class", what, file.path)
             lost.add(None)
@@ -116,7 +148,7 @@ def _annotated(
     return Annotated(picture, file.path, instances, size if there else None, frozenset(lost))
 
 
-def _instance(annotation: Mapping[str, Any], name: str, cls: str) -> Instance:
+def _instance(annotation: Record, name: str, cls: str) -> Instance:
     segmentation, box = annotation.get("segmentation"), annotation.get("bbox")
     crowd = bool(annotation.get("iscrowd"))
     if not segmentation and box:

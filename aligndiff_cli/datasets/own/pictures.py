@@ -29,9 +29,9 @@ class Pictures:
         A path of another machine, or another system's, counts by its last part.
         """
         pure = PurePosixPath(name.replace("\\", "/"))
-        relative = [] if pure.is_absolute() or ":" in pure.parts[0] else [pure]
+        relative = [] if pure.is_absolute() or name[1:2] == ":" else [pure]
         for path in (place / part for part in [*relative, PurePosixPath(pure.name)] for place in self._places):
-            if path.is_file():
+            if _is_file(path):
                 return path
         below = self._below.get(pure.name, [])
         return below[0] if len(below) == 1 else None
@@ -79,3 +79,11 @@ class Pictures:
     @cached_property
     def _listed(self) -> dict[Path, dict[str, list[Path]]]:
         return {}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no disk has one of a name that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

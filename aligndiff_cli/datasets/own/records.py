@@ -32,6 +32,7 @@ Kind = Literal[
     "picture of another size",
     "picture listed twice",
     "annotation file cannot be read",
+    "record cannot be read",
     "object cannot be drawn",
     "object of an unknown class",
     "object of an unknown picture",
