@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def _record(out: Path, part: str, cls: str, candidate: Candidate, rank: int) -> 
     photograph, shown = candidate.photograph, candidate.shown[cls]
     mask = f"{part}/{cls}/{photograph.stem}{MASK}"
     inputs = {"picture": file_digest(photograph.picture), "labels": file_digest(photograph.labels)}
-    parameters = {"picture": photograph.picture.name, "flaws": list(shown.flaws)}
+    parameters: dict[str, Any] = {"picture": photograph.picture.name, "flaws": list(shown.flaws)}
     measured = {
         "area": round(shown.area, 5),
         "score": round(score(shown), 5),
@@ -188,8 +189,7 @@ def _tables(own: Own) -> list[Table]:
         for cls, chosen in own.support.items()
     ]
     rows.append((f"base: {len(own.base)} pictures of other classes", "", "", "", ""))
-    left_out: Mapping[str, int] = own.left_out.counts
-    reasons = [(kind, str(count)) for kind, count in sorted(left_out.items())]
+    reasons: list[tuple[str, str]] = [(kind, str(count)) for kind, count in sorted(own.left_out.counts.items())]
     if own.empty:
         reasons.append(("picture without an object", str(own.empty)))
     return [Table(columns, rows), Table(("left out", "times"), reasons)]

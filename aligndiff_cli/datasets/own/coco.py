@@ -19,11 +19,11 @@ from aligndiff_cli.datasets.own.records import (
     MaskArray,
     Source,
     class_names,
+    said_size,
     told,
 )
 from aligndiff_cli.disk.coco_base import MALFORMED, picture_places
 from aligndiff_cli.disk.coco_masks import segmentation_mask
-from aligndiff_cli.disk.decoding import MAX_PIXELS
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import AligndiffError, FolderError
 
@@ -143,9 +143,8 @@ def _annotated(file: _File, entry: Record, picture: Path, known: Mapping[str, st
         cls = known.get(file.categories[category])
         if cls is not None:
             instances.append(_instance(annotation, name, cls))
-    size = entry.get("height"), entry.get("width")
-    there = all(isinstance(side, int) and side > 0 for side in size) and size[0] * size[1] <= MAX_PIXELS
-    return Annotated(picture, file.path, instances, size if there else None, frozenset(lost))
+    size = said_size(entry.get("height"), entry.get("width"))
+    return Annotated(picture, file.path, instances, size, frozenset(lost))
 
 
 def _instance(annotation: Record, name: str, cls: str) -> Instance:

@@ -21,6 +21,7 @@ from aligndiff_cli.datasets.own.records import (
     MaskArray,
     Source,
     class_names,
+    said_size,
     told,
 )
 from aligndiff_cli.disk.coco_base import MALFORMED
@@ -67,9 +68,8 @@ def read_labelme(paths: Sequence[Path], images: Path | None, *, boxes: bool) -> 
                 left_out.add("picture not found", f"its picture {name!r} is not there", path, pictures.looked_in())
                 continue
             instances, lost = _instances(content["shapes"], path, known, boxes, left_out)
-            size = content.get("imageHeight"), content.get("imageWidth")
-            there = all(isinstance(side, int) and side > 0 for side in size)
-            yield Annotated(picture, path, instances, size if there else None, frozenset(lost))
+            size = said_size(content.get("imageHeight"), content.get("imageWidth"))
+            yield Annotated(picture, path, instances, size, frozenset(lost))
 
     return Source("LabelMe", classes, len(paths), read)
 

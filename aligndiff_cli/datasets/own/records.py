@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aligndiff_cli.disk.class_folders import safe_class
+from aligndiff_cli.disk.decoding import MAX_PIXELS
 from aligndiff_cli.disk.split_lists import nfc
 from aligndiff_cli.disk.voc import BACKGROUND_NAMES
 from aligndiff_cli.errors import FolderError, InputError
@@ -139,6 +140,13 @@ def class_names(names: Sequence[str], where: Path) -> tuple[list[str], dict[str,
     if not classes:
         raise FolderError("names no class", where, "Give annotations with at least one class")
     return classes, known
+
+
+def said_size(height: object, width: object) -> tuple[int, int] | None:
+    """The size that annotations say their picture has; None where they say none that can be."""
+    if not (isinstance(height, int) and isinstance(width, int)):
+        return None
+    return (height, width) if height > 0 and width > 0 and height * width <= MAX_PIXELS else None
 
 
 def told(error: Exception) -> str:

@@ -22,7 +22,17 @@ import numpy as np
 
 from aligndiff_cli.datasets.folds import VOC_CLASSES
 from aligndiff_cli.datasets.own.pictures import Pictures
-from aligndiff_cli.datasets.own.records import Annotated, Box, Instance, LeftOut, MaskArray, Source, class_names, told
+from aligndiff_cli.datasets.own.records import (
+    Annotated,
+    Box,
+    Instance,
+    LeftOut,
+    MaskArray,
+    Source,
+    class_names,
+    said_size,
+    told,
+)
 from aligndiff_cli.disk.coco_base import MALFORMED
 from aligndiff_cli.disk.decoding import load_picture
 from aligndiff_cli.disk.regular import regular
@@ -167,7 +177,7 @@ def _of_boxes(picture: Path, where: Path, known: Mapping[str, str], left_out: Le
     """A picture with boxes alone; VOC counts pixels from 1, and the last one belongs to the box."""
     try:
         tree = ElementTree.fromstring(regular(where).read_bytes())
-        size = tuple(int(tree.findtext(f"size/{side}") or 0) for side in ("height", "width"))
+        size = said_size(*(int(tree.findtext(f"size/{side}") or 0) for side in ("height", "width")))
     except (OSError, ElementTree.ParseError, AligndiffError, *MALFORMED) as error:
         raise InputError(f"cannot be read as VOC's XML ({told(error)})", where) from error
     instances: list[Instance] = []
@@ -181,8 +191,7 @@ def _of_boxes(picture: Path, where: Path, known: Mapping[str, str], left_out: Le
             continue
         corners = [thing.findtext(f"bndbox/{corner}") for corner in ("xmin", "ymin", "xmax", "ymax")]
         instances.append(Instance(f"object {number}", known[name], box=partial(_box, corners)))
-    there = size if size[0] > 0 and size[1] > 0 else None
-    return Annotated(picture, where, instances, there, frozenset(lost))
+    return Annotated(picture, where, instances, size, frozenset(lost))
 
 
 def _box(corners: Sequence[str | None], height: int, width: int) -> Box:
