@@ -22,6 +22,7 @@ from aligndiff_cli.errors import AligndiffError, FolderError, ModelError, first_
 if TYPE_CHECKING:
     from aligndiff_cli.engine.runner import Outcome
     from aligndiff_cli.engine.stage import Stage, Summary
+    from aligndiff_cli.table import Table
 
 PATIENCE = 5.0
 """Seconds that a launcher's other workers leave the first to tell an error which all of them meet."""
@@ -167,13 +168,13 @@ def report(out: Path, outcome: Outcome, quiet: bool) -> None:
         output.print(f"Next: [cyan]{escape(outcome.summary.next_command)}[/]")
 
 
-def show_table(summary: Summary) -> None:
-    """Print the stage's own short table."""
-    from rich.table import Table
+def show_table(summary: Summary | Table) -> None:
+    """Print a short table."""
+    from rich import table as rich_table
 
     if not summary.rows:
         return
-    table = Table(*summary.columns, box=None, pad_edge=False, header_style="bold")
+    table = rich_table.Table(*summary.columns, box=None, pad_edge=False, header_style="bold")
     for row in summary.rows:
         table.add_row(*(escape(cell) for cell in row))
     output.print(table, soft_wrap=False)

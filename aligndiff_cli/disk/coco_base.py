@@ -195,7 +195,7 @@ def open_coco(path: Path, orientation: Orientation = "auto") -> CocoFolder:
         raise FolderError(
             f"not one of its {len(listed)} pictures is there",
             path,
-            f"Looked in {', '.join(str(place) for place in _places(path))}",
+            f"Looked in {', '.join(str(place) for place in picture_places(path))}",
         )
     return CocoFolder(path, list(images), names, problems, images, numbers, orientation)
 
@@ -208,17 +208,17 @@ def _classes(categories: Sequence[tuple[Any, str]], path: Path) -> tuple[list[st
     return names, {number: names.index(name) + 1 if name in names else 0 for number, name in categories}
 
 
-def _places(path: Path) -> list[Path]:
-    """Folders in which pictures are looked for: beside the file, and as COCO, CVAT, Label Studio and Roboflow do."""
+def picture_places(path: Path) -> list[Path]:
+    """Folders in which pictures are looked for: as COCO, CVAT, Label Studio, Roboflow and FiftyOne have them."""
     split = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
     folder, above = path.parent, path.parent.parent
     places = [folder, folder / "images", above / split, above / "images" / split, above / "images", above]
-    return [*places, folder / split, above / "JPEGImages", folder / "JPEGImages"]
+    return [*places, folder / split, above / "JPEGImages", folder / "JPEGImages", folder / "data"]
 
 
 def _pictures(path: Path, names: Sequence[str], problems: list[InputError]) -> dict[str, Path]:
     """Name -> where the picture is, of those that are there once."""
-    places = [place for place in _places(path) if place.is_dir()]
+    places = [place for place in picture_places(path) if place.is_dir()]
     found: dict[str, Path] = {}
     missing, outside = [], []
     counts = Counter(names)

@@ -11,12 +11,13 @@ Stage folders, in the order of the pipeline::
 
 `aligndiff prepare` writes ``support/``, ``base/`` and ``query/``; the latter two are VOC folders, or, for the protocol
 ``fss``, ``query/`` is laid out like ``support/``. Beside the support folder of a fold lies ``support_labels/``, with
-the label map ``<class>/<stem>.png`` of each support picture.
+the label map ``<class>/<stem>.png`` of each support picture. Of a user's own annotations, ``query/`` is laid out like
+``support/``, and ``query_scenes/`` holds the same pictures as a VOC folder.
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
 ``failures.<worker>.jsonl``. ``.lock`` is empty: it is what a run locks. ``.unfinished`` is there while `aligndiff
-prepare`, which has no manifest, is at work, and stays if it is interrupted.
+prepare` is at work, whose only records are those of ``prepare own``, and stays if it is interrupted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ KEPT_NAMES = frozenset({RUN, MANIFEST, FAILURES})
 
 SUPPORT, BASE, QUERY = "support", "base", "query"
 SUPPORT_LABELS = "support_labels"
+QUERY_SCENES = "query_scenes"
 
 IMAGES = "images"
 COARSE = "coarse"

@@ -1,4 +1,4 @@
-"""SAM and SAM 2 as sharpeners: an image and a rough mask in, the network's own masks of the same thing out."""
+"""SAM and SAM 2: an image and a rough mask, or boxes, in; the network's own masks of the same things out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from aligndiff_cli.method.sharpening import prompt_of
 from aligndiff_cli.models.hub import network_folder
 from aligndiff_cli.models.pretrained import normalisation, pretrained, read_json
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, pixels from the image's corner."""
 NETWORKS: dict[str, type[PreTrainedModel]] = {"sam": SamModel, "sam2": Sam2Model, "sam2_video": Sam2Model}
 """By model_type; SAM 2's checkpoints are of its video model, which holds the image model whole."""
 LOGIT = 10.0
@@ -63,6 +65,28 @@ class Sam:
             self._at_size(answer, size, image.shape[:2])
             for answer, size, image in zip(answers, sizes, images, strict=True)
         ]
+
+    @torch.no_grad()
+    def boxed(self, image: Image, boxes: Sequence[Box]) -> list[Mask]:
+        """The network's one answer to each box, cut at the box.
+
+        Args:
+            image: uint8 (H, W, 3).
+            boxes: one or more.
+
+        Returns:
+            bool (H, W) each; may be empty.
+        """
+        height, width = self.shown(image.shape[:2])
+        x, y = width / image.shape[1], height / image.shape[0]
+        prompts = [[left * x, top * y, right * x, bottom * y] for left, top, right, bottom in boxes]
+        answers = self.net(
+            pixel_values=self._pixels(image, (height, width))[None],
+            input_boxes=torch.tensor([prompts], dtype=torch.float32, device=self.net.device),
+            multimask_output=False,
+        ).pred_masks[0, :, 0]
+        masks = self._at_size(answers, (height, width), image.shape[:2])
+        return [mask & inside(box, mask.shape) for mask, box in zip(masks, boxes, strict=True)]
 
     def shown(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Height and width at which the network sees an image (H, W).
@@ -112,6 +136,14 @@ class Sam:
         inside = square[..., : size[0], : size[1]]
         full = F.interpolate(inside, tuple(shape), mode="bilinear", align_corners=False)[0]
         return [np.asarray(candidate) for candidate in (full > 0).cpu().numpy()]
+
+
+def inside(box: Box, shape: tuple[int, ...]) -> Mask:
+    """The pixels (H, W) that a box covers at least half of, in each direction."""
+    left, top, right, bottom = (round(side) for side in box)
+    mask = np.zeros(shape, np.bool_)
+    mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = True
+    return mask
 
 
 def load_sam(source: str | Path, device: torch.device | str = "cpu") -> Sam:

@@ -24,6 +24,8 @@ from aligndiff_cli.engine.versions import versions
 from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import AligndiffError, FolderError, UsageError, explained_by
 from aligndiff_cli.stages.options.prepare import PrepareOptions
+from aligndiff_cli.stages.own import Found, annotations_of, describe_own, make_of_own, model_of_own
+from aligndiff_cli.table import Table
 
 CACHE = Path("~/.cache/aligndiff/icons")
 LABEL_MAPS = "label_maps"
@@ -38,12 +40,16 @@ class Prepared:
         kept: whether all of it was there already.
         warnings: where the data set is not what was published.
         problems: what had to be left out.
+        tables: what was found, counted.
+        pictures: to look at.
     """
 
     made: Mapping[str, str]
     kept: bool = False
     warnings: Sequence[str] = ()
     problems: Sequence[AligndiffError] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Path] = ()
 
 
 def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False) -> Prepared:
@@ -56,9 +62,11 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
     """
     o = options
     make, describe = DATASETS[o.dataset]
-    places = {"root": o.root, "sbd": o.sbd}
+    places = {"root": o.root, "sbd": o.sbd, "annotations": o.annotations, "images": o.images}
     inputs = {name: relative_to_folder(path, o.out) for name, path in places.items() if path is not None}
-    run = RunFile(o.command, o.recorded(), o.seed, inputs, {}, versions())
+    own = o.dataset == "own"
+    recorded = o.recorded() | ({"annotations_digest": annotations_of(o).digest()} if own else {})
+    run = RunFile(o.command, recorded, o.seed, inputs, model_of_own(o) if own else {}, versions())
     check_same_run(o.out, run, force)
     before = None if force else read_run(o.out)
     if before is not None:
@@ -74,9 +82,9 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
     with _at_work(o.out):
         check_same_run(o.out, run, force)  # once more, now that nobody else is there
         write_run(o.out, run)
-        warnings, problems = make(o, progress)
-        write_failures(o.out, problems)
-    return Prepared(describe(o), warnings=warnings, problems=problems)
+        found = make(o, progress)
+        write_failures(o.out, found.problems)
+    return Prepared(describe(o), False, found.warnings, found.problems, found.tables, found.pictures)
 
 
 @contextmanager
@@ -104,17 +112,14 @@ def _at_work(folder: Path) -> Iterator[None]:
         unfinished.unlink()
 
 
-Found = tuple[Sequence[str], Sequence[AligndiffError]]
-
-
 def _emoji_5i(o: PrepareOptions, progress: Progress) -> Found:
     prepare_emoji_5i(o.out, _icons(o), o.fold, o.shots, o.seed, scenes=o.scenes)
-    return (), ()
+    return Found()
 
 
 def _emoji_fss(o: PrepareOptions, progress: Progress) -> Found:
     prepare_emoji_fss(o.out, _icons(o), o.split, o.shots, o.seed, o.per_class)
-    return (), ()
+    return Found()
 
 
 def _icons(o: PrepareOptions) -> Path:
@@ -147,12 +152,16 @@ def _coco(o: PrepareOptions, progress: Progress) -> Found:
 def _fold(o: PrepareOptions, data: Photographs, novel: Sequence[int]) -> Found:
     with explained_by(data.problems):
         write_fold(o.out, data, novel, o.shots, o.seed, o.min_object)
-    return data.warnings, data.problems
+    return Found(data.warnings, data.problems)
 
 
 def _fss(o: PrepareOptions, progress: Progress) -> Found:
     result = prepare_fss(_root(o), o.out, o.split, o.shots, o.seed, partial=o.partial)
-    return result.warnings, result.problems
+    return Found(result.warnings, result.problems)
+
+
+def _own(o: PrepareOptions, progress: Progress) -> Found:
+    return make_of_own(o, _report(progress))
 
 
 def _root(o: PrepareOptions) -> Path:
@@ -207,5 +216,6 @@ DATASETS = {
     "pascal-5i": (_pascal, _of_fold),
     "coco-20i": (_coco, _of_fold),
     "fss-1000": (_fss, _of_fss),
+    "own": (_own, describe_own),
 }
 """How each is made, and what it then holds."""

@@ -1,4 +1,4 @@
-"""From a data set as it is unpacked to a table: one chain each of PASCAL-5i, COCO-20i and FSS-1000, on look-alikes."""
+"""From a data set as it is unpacked to a table: a chain each of PASCAL-5i, COCO-20i, FSS-1000 and own annotations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from aligndiff_cli.datasets.folds import coco_novel
 from tests.cli.conftest import Run
+from tests.datasets import annotated
 from tests.datasets.lookalikes import build_coco, build_fss, build_voc
 
 pytestmark = pytest.mark.slow
@@ -36,11 +37,11 @@ class Chain:
         flags = ["--consensus-iou", 0.05, *self.few_shot]
         self.run("mask", "--images", at / "synth", "--support", self.support, "--out", at / "masks", *flags)
 
-    def gfss(self, backbone: Path, *flags: object) -> dict:
+    def gfss(self, backbone: Path, *flags: object, query: str = "query") -> dict:
         at, data = self.at, self.at / "data"
         compose = ["--foregrounds", at / "masks", "--support", self.support, "--base", data / "base", "--count", 2]
         self.run("compose", *compose, "--out", at / "scenes")
-        common: list[object] = ["--base", data / "base", "--support", self.support, "--query", data / "query"]
+        common: list[object] = ["--base", data / "base", "--support", self.support, "--query", data / query]
         common += ["--backbone", backbone, "--method", "finetune", *GFSS, *flags]
         for name, source in (
             ("masks", ["--masks", at / "masks"]),
@@ -97,3 +98,22 @@ def test_fss_1000(chain: Chain, run: Run, tmp_path: Path) -> None:
     assert len(metrics["rows"]) == 4
     assert "chess_queen" in (tmp_path / "results" / "metrics.json").read_text()
     assert "OOD" in (tmp_path / "results" / "table.md").read_text()
+
+
+def test_own(chain: Chain, run: Run, backbone: Path, tmp_path: Path) -> None:
+    """COCO's polygons to both protocols: query/ for fss, query_scenes/ for gfss."""
+    path, data = annotated.as_coco(tmp_path / "in"), tmp_path / "data"
+    run("prepare", "own", "--annotations", path, "--classes", "dog", "--out", data)
+    chain.masks()
+    (result,) = chain.gfss(backbone, "--iterations", 1, query="query_scenes")["runs"]
+    assert result["base"] == [1, 3]
+    (step,) = result["steps"]
+    assert step["learnt"] == [2]
+    targets = {int(cls): n for cls, n in step["confusion"]["target"].items() if n}
+    # b, c and d are segmented: 320 + 875 + 560 pixels of dog, 100 of cat, less the corners that outlines cut
+    assert set(targets) == {0, 1, 2}
+    assert targets[2] == pytest.approx(1755, abs=16)
+    assert sum(targets.values()) == 3 * 2400
+    flags = ["--query", data / "query", "--masks", tmp_path / "masks", "--synthetic", 2, "--beta", 0]
+    run("evaluate", "fss", "--support", chain.support, *flags, "--out", tmp_path / "fss", *chain.few_shot)
+    assert len(json.loads((tmp_path / "fss" / "metrics.json").read_text())["rows"]) == 4

@@ -152,3 +152,38 @@ def test_what_is_no_sam_is_said(tmp_path: Path) -> None:
         load_sam(folder)
     with pytest.raises(ModelError, match="no such model folder"):
         load_sam("nowhere")
+
+
+class Filled(nn.Module):
+    """Answers every box with all of the network's square, and keeps what it was given."""
+
+    device = torch.device("cpu")
+    config = SimpleNamespace(model_type="sam", prompt_encoder_config=SimpleNamespace(image_size=64, patch_size=16))
+
+    def forward(self, multimask_output: bool, **inputs: Tensor) -> SimpleNamespace:
+        assert not multimask_output
+        self.inputs = inputs
+        return SimpleNamespace(pred_masks=torch.ones(1, inputs["input_boxes"].shape[1], 1, 16, 16))
+
+
+def test_boxes_by_hand() -> None:
+    """An image of 32 x 80 is seen at 26 x 64: x by 0.8, y by 26 / 32; an answer is cut at its box."""
+    net = Filled()
+    sam = Sam(net, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # type: ignore[arg-type]
+    first, second = sam.boxed(np.zeros((32, 80, 3), np.uint8), [(10.0, 8.0, 30.0, 16.0), (0.0, 0.0, 80.4, 32.0)])
+    torch.testing.assert_close(net.inputs["input_boxes"], torch.tensor([[[8.0, 6.5, 24.0, 13.0], [0, 0, 64.32, 26.0]]]))
+    expected = np.zeros((32, 80), bool)
+    expected[8:16, 10:30] = True
+    np.testing.assert_array_equal(first, expected)
+    assert second.all()
+
+
+def test_each_box_has_its_own_answer(folder: Path) -> None:
+    sam = load_sam(folder)
+    image, _ = picture(4, 40, 90)
+    boxes = [(5.0, 5.0, 60.0, 35.0), (40.0, 2.0, 88.0, 30.0)]
+    together = sam.boxed(image, boxes)
+    assert [mask.shape for mask in together] == [(40, 90)] * 2
+    for box, mask in zip(boxes, together, strict=True):
+        (alone,) = sam.boxed(image, [box])
+        assert np.mean(alone == mask) > 0.99

@@ -172,7 +172,7 @@ def test_label_maps_may_be_shared_by_folds(roots: dict[str, Path], tmp_path: Pat
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["other"], "expected one of pascal-5i, coco-20i, fss-1000, emoji-5i, emoji-fss, got 'other'"),
+        (["other"], "expected one of pascal-5i, coco-20i, fss-1000, emoji-5i, emoji-fss, own, got 'other'"),
         (["coco-20i", "--fold-layout", "x", "--root", "."], "expected one of interleaved, contiguous, got 'x'"),
         (["coco-20i", "--year", "2015", "--root", "."], "2014 or 2017, not 2015"),
         (["fss-1000", "--split", "trn", "--root", "."], "expected one of train, val, test, got 'trn'"),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from aligndiff_cli.engine.options import Flag
-from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, SeededOptions
+from aligndiff_cli.engine.options import GIVEN, Flag
+from aligndiff_cli.errors import UsageError
+from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, MODEL, Orientation, SeededOptions
 
 EMOJI = "Data sets of emoji"
 _PHOTOGRAPHS = ("pascal-5i", "coco-20i", "fss-1000")
@@ -25,10 +26,10 @@ class PrepareOptions(SeededOptions):
     stage: ClassVar[str] = "aligndiff_cli.stages.prepare:prepare"
 
     dataset: Annotated[
-        Literal["pascal-5i", "coco-20i", "fss-1000", "emoji-5i", "emoji-fss"],
+        Literal["pascal-5i", "coco-20i", "fss-1000", "emoji-5i", "emoji-fss", "own"],
         Flag(
             "pascal-5i, coco-20i (folds with base and novel classes), fss-1000 (many classes, one object each), or "
-            "their likes in emoji: emoji-5i, emoji-fss.",
+            "their likes in emoji: emoji-5i, emoji-fss; own: your annotations (COCO, LabelMe, VOC or YOLO).",
             FOLDERS,
             positional=True,
         ),
@@ -62,6 +63,43 @@ class PrepareOptions(SeededOptions):
             of=_of("coco-20i", "pascal-5i"),
         ),
     ] = None
+    annotations: Annotated[
+        Path | None,
+        Flag(
+            "own: COCO's instances JSON or its folder; a folder of LabelMe's JSON files; a folder of JPEGImages/ and "
+            "SegmentationClass/; a YOLO folder of data.yaml, images/ and labels/.",
+            FOLDERS,
+            of=_of("own"),
+        ),
+    ] = None
+    images: Annotated[
+        Path | None,
+        Flag("own: folder of the pictures.", FOLDERS, unset="where the annotations say", of=_of("own")),
+    ] = None
+    classes: Annotated[
+        str | None, Flag('own: the wanted classes, with commas: "mug,tea pot".', FOLDERS, of=_of("own"))
+    ] = None
+    mask_orientation: Annotated[
+        Orientation,
+        Flag(
+            "own: what was annotated where a photograph has an EXIF orientation: the photograph as it is shown, or its "
+            "stored pixels. auto: what fits; if both do, as it is shown, and says so.",
+            FOLDERS,
+            of=_of("own"),
+        ),
+    ] = "auto"
+    boxes: Annotated[
+        str | None,
+        Flag(
+            "own: a SAM or SAM 2 that makes masks of boxes (COCO's without a segmentation, LabelMe's rectangles, "
+            "YOLO's lines of five numbers, VOC's XML): a folder or hub id, e.g. facebook/sam-vit-base.",
+            MODEL,
+            unset="boxes are left out",
+            reads=True,
+            of=_of("own"),
+        ),
+    ] = None
+    device: Annotated[str, Flag("auto, cpu, cuda, cuda:N or mps.", MODEL, decides=False, of={"boxes": GIVEN})] = "auto"
     partial: Annotated[bool, Flag("Go on with a data set that is not complete.", FOLDERS, of=_of(*_PHOTOGRAPHS))] = (
         False
     )
@@ -94,11 +132,11 @@ class PrepareOptions(SeededOptions):
     min_object: Annotated[
         int,
         Flag(
-            "pascal-5i, coco-20i: fewest pixels of the class in a support picture (the published protocols: 1; 1024 "
-            "leaves out what COCO calls small).",
+            "pascal-5i, coco-20i, own: fewest pixels of the class in a support picture (the published protocols: 1; "
+            "1024 leaves out what COCO calls small).",
             METHOD,
             1,
-            of=_of("pascal-5i", "coco-20i"),
+            of=_of("pascal-5i", "coco-20i", "own"),
         ),
     ] = 1
     icons: Annotated[
@@ -112,3 +150,8 @@ class PrepareOptions(SeededOptions):
     ] = None
     per_class: Annotated[int, Flag("emoji-fss: further pictures per class.", EMOJI, 1, of=_of("emoji-fss"))] = 10
     scenes: Annotated[int, Flag("emoji-5i: base scenes, and query scenes.", EMOJI, 1, of=_of("emoji-5i"))] = 500
+
+    def check(self) -> None:
+        if self.dataset == "own" and (self.annotations is None or self.classes is None):
+            missing = "--annotations" if self.annotations is None else "--classes"
+            raise UsageError(f"own needs {missing}", remedy='Give --annotations FILE or DIR and --classes "a,b"')
