@@ -4,7 +4,7 @@ Stage folders, in the order of the pipeline::
 
     support/   <class>/<stem>.jpg|png with the mask <stem>.png or <stem>_mask.png beside it
     bank/      <class>/<stem>.safetensors
-    synth/     images/<class>/<id>.png   coarse/<class>/<id>.png
+    synth/     images/<class>/<id>.png   coarse/<class>/<id>.png   (real/<class>/<id>.png)
     masks/     masks/<class>/<id>.png
     scenes/    JPEGImages/ SegmentationClass/ ImageSets/Segmentation/ (or COCO's annotations/)
     results/   metrics.json table.md report.html
@@ -12,6 +12,8 @@ Stage folders, in the order of the pipeline::
 `aligndiff prepare` writes ``support/``, ``base/`` and ``query/``; the latter two are VOC folders, or, for the protocol
 ``fss``, ``query/`` is laid out like ``support/``. Beside the support folder of a fold lies ``support_labels/``, with
 the label map ``<class>/<stem>.png`` of each support picture.
+
+``synth/real/`` has the real mask of each sample that starts from a real picture, in the sample's frame.
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
@@ -38,6 +40,7 @@ SUPPORT_LABELS = "support_labels"
 
 IMAGES = "images"
 COARSE = "coarse"
+REAL = "real"
 MASKS = "masks"
 
 CLASSES = "classes.txt"
