@@ -168,8 +168,6 @@ def _encoded(model: DiffusionModel, start: Start, like: Tensor) -> Tensor:
     """The pictures' latents, their means, in the shape and precision of ``like``."""
     x0 = model.encode_images(start.images).mean
     if x0.shape != like.shape:
-        expected, got = (f"{len(x)} of {tuple(x.shape[-2:])}" for x in (like, x0))
-        raise UsageError(
-            f"expected a picture to begin from for each sample, of its size: latents {expected}, got {got}"
-        )
+        expected, got = (f"{len(x)} with latents of {tuple(x.shape[-2:])}" for x in (like, x0))
+        raise UsageError(f"expected a picture of its size for each sample to begin from, {expected}, got {got}")
     return x0.to(like)

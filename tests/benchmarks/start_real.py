@@ -1,0 +1,225 @@
+"""Samples that start from their real picture against v* alone, on the pocket model's rare validation classes.
+
+    python tests/benchmarks/start_real.py --icons DIR --judge DIR --work DIR [--per-class 8] [--steps N] [--scheduler S]
+
+One real pair of each class is inverted; its v* then draws the class from noise and from the noised pair at several
+strengths. Prints two Markdown tables: the pictures (share recognised by the recipe's judge; diversity, the mean distance
+of pairs within a class; distance to the real picture; both 1 - cosine of the bundled backbone's pooled features), and
+their masks. There is no truth for a synthetic picture: "reference" is the bundled segmenter shown other real pairs.
+What is drawn is kept in the work folder, and drawn again only where it is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from aligndiff_cli.datasets.emoji import EmojiWorld
+from aligndiff_cli.datasets.emoji_classes import OOD_VAL, prompt_name
+from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.method.consensus import iou, refine
+from aligndiff_cli.method.framing import framed, resized, resized_mask
+from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Prompt
+from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion import DiffusionModel, SampleOptions, load_diffusion, sample
+from aligndiff_cli.models.diffusion.inversion_options import suggested
+from aligndiff_cli.models.diffusion.start import Start
+from aligndiff_cli.models.segmenters import POCKET, Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters.backbone import load_backbone
+from aligndiff_cli.pocket.recipe.judge import JUDGED, load_judge, verdicts
+from aligndiff_cli.pocket.recipe.measure import inverted
+from aligndiff_cli.report.sheets import Row, Tile, contact_sheet
+from aligndiff_cli.stages.common import POCKET_FOLDER
+from aligndiff_cli.table import Table
+
+NOISE = "noise"
+Pair = tuple[np.ndarray, np.ndarray]
+Combine = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+COARSE: dict[str, Combine] = {
+    "attention": lambda soft, real, cut: soft >= cut,
+    "real": lambda soft, real, cut: real,
+    "both: intersection": lambda soft, real, cut: (soft >= cut) & real,
+    "both: union": lambda soft, real, cut: (soft >= cut) | real,
+    "both: mean with blurred real": lambda soft, real, cut: (soft + blurred(real)) / 2 >= cut,
+}
+"""Ways to a coarse mask, of attention (H, W), the real mask (H, W) and where attention is cut."""
+
+
+def blurred(mask: np.ndarray) -> np.ndarray:
+    """A mask as a soft map: the share of it within a box of an eighth of the picture."""
+    size = max(mask.shape) // 8 | 1
+    planes = torch.from_numpy(mask)[None, None].float()
+    return torch.nn.functional.avg_pool2d(planes, size, 1, size // 2, count_include_pad=False)[0, 0].numpy()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples of a class: images (n, H, W, 3), attention (n, H, W)."""
+
+    images: np.ndarray
+    soft: np.ndarray
+
+
+def real_pair(world: EmojiWorld, seed: int, name: str, number: int) -> Pair:
+    """A real pair of a class; number 0 is the one that is inverted."""
+    return world.fss_picture(np.random.default_rng(item_seed(seed, f"support/{name}/{number}")), name)
+
+
+def seen(pair: Pair, model: DiffusionModel) -> Pair:
+    """A pair in the model's frame."""
+    height, width = model.image_size
+    image, mask = framed(*pair, height / width, "window")
+    return resized(image, height, width, "window"), resized_mask(mask, height, width)
+
+
+def learnt(o: argparse.Namespace, model: DiffusionModel, world: EmojiWorld, name: str) -> torch.Tensor:
+    """v* of a class, kept."""
+    path = o.work / f"{name}.safetensors"
+    if not path.exists():
+        options = suggested(model.defaults, steps=o.inversion_steps)
+        save_file({"v": inverted(model, world.fss_picture, [name], options, o.seed)[0]}, path)
+        print(f"inverted {name}", flush=True)
+    return load_file(path)["v"]
+
+
+def draw(o: argparse.Namespace, model: DiffusionModel, name: str, v: torch.Tensor, pair: Pair, kind: str) -> Drawn:
+    """The samples of a class from noise, or at a strength, kept."""
+    path = o.work / f"{name}-{kind}.npz"
+    if not path.exists():
+        prompt = Prompt(ADJECTIVE_TEMPLATE, prompt_name(name), v)
+        seeds = [item_seed(o.seed, f"start/{name}/{i}") for i in range(o.per_class)]
+        start = None if kind == NOISE else Start([seen(pair, model)[0]] * o.per_class, float(kind))
+        options = SampleOptions(steps=o.steps, scheduler=o.scheduler)
+        images, soft = sample(model, [prompt] * o.per_class, seeds, options, start)
+        np.savez(path, images=images, soft=soft)
+        print(f"drew {name} from {kind}", flush=True)
+    with np.load(path) as kept:
+        return Drawn(kept["images"], kept["soft"])
+
+
+class Distances:
+    """1 - cosine of the bundled backbone's pooled features."""
+
+    def __init__(self) -> None:
+        self._backbone = load_backbone(POCKET).eval()
+
+    @torch.no_grad()
+    def features(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """(n, C) of unit length."""
+        pixels = self._backbone.pixels(images, 128)
+        return torch.nn.functional.normalize(self._backbone.maps(pixels, [4])[0].mean((2, 3)), dim=1)
+
+    def within(self, images: Sequence[np.ndarray]) -> float:
+        """Mean over pairs."""
+        f = self.features(images)
+        return float(1 - (f @ f.T)[~torch.eye(len(f), dtype=torch.bool)].mean())
+
+    def to(self, images: Sequence[np.ndarray], other: np.ndarray) -> float:
+        """Mean over images."""
+        return float(1 - (self.features(images) @ self.features([other]).T).mean())
+
+
+def mask_figures(
+    segmenter: Segmenter, pair: Pair, reference: Sequence[np.ndarray], drawn: Drawn, real: np.ndarray, cut: float
+) -> dict[str, tuple[float, ...]]:
+    """Per way to a coarse mask: its IoU with what Algorithm 1 makes of it, share accepted, and both with the reference.
+
+    Args:
+        reference: masks (H, W) of the images.
+    """
+    figures = {}
+    for way, combine in COARSE.items():
+        coarse = [combine(soft, real, cut) for soft in drawn.soft]
+        refined = dict(refine(segmenter, [pair], list(drawn.images), coarse, max_supports=5))
+        rows = [
+            (iou(c, refined[i].mask), refined[i].accepted, iou(c, r), iou(refined[i].mask, r))
+            for i, (c, r) in enumerate(zip(coarse, reference, strict=True))
+        ]
+        figures[way] = tuple(np.mean(rows, axis=0).tolist())
+    return figures
+
+
+def sheet(rows: Mapping[str, Sequence[Drawn]], reals: Sequence[Pair], kinds: Sequence[str], shown: int) -> np.ndarray:
+    """A row for each class: the real picture, then samples of each kind."""
+    lines = []
+    for (name, drawn), (image, _) in zip(rows.items(), reals, strict=True):
+        tiles = [Tile(image, "real")]
+        tiles += [Tile(d.images[i], kind) for kind, d in zip(kinds, drawn, strict=True) for i in range(shown)]
+        lines.append(Row(tiles, name))
+    return contact_sheet(lines, "From noise, and from the real picture at several strengths", cell=96)
+
+
+def percent(values: Sequence[float]) -> str:
+    """Their mean."""
+    return f"{100 * float(np.mean(values)):.1f}"
+
+
+def main() -> None:
+    """Draw, then print both tables and write the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--icons", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, required=True, help="folder of judge.safetensors")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=POCKET_FOLDER)
+    parser.add_argument("--classes", nargs="+", default=list(OOD_VAL))
+    parser.add_argument("--strengths", nargs="+", default=["0.3", "0.5", "0.6", "0.7", "0.8", "0.9"])
+    parser.add_argument("--per-class", type=int, default=8)
+    parser.add_argument("--steps", type=int, help="of sampling; the model's own")
+    parser.add_argument("--scheduler", help="the model's own")
+    parser.add_argument("--inversion-steps", type=int, help="the model's own")
+    parser.add_argument("--references", type=int, default=5, help="other real pairs the reference is shown")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draw-only", action="store_true")
+    o = parser.parse_args()
+    o.work.mkdir(parents=True, exist_ok=True)
+    model, world = load_diffusion(o.model, device="cpu"), EmojiWorld(o.icons)
+    kinds = [NOISE, *o.strengths]
+    reals = {name: real_pair(world, o.seed, name, 0) for name in o.classes}
+    rows = {}
+    for name in o.classes:
+        v = learnt(o, model, world, name)
+        rows[name] = [draw(o, model, name, v, reals[name], kind) for kind in kinds]
+    write_png(o.work / "sheet.png", sheet(rows, list(reals.values()), kinds, 2))
+    if o.draw_only:
+        return
+    judge, distances, segmenter = load_judge(o.judge), Distances(), load_segmenter(device="cpu")
+    cut = model.defaults.mask_threshold
+    pictures, masks = [], []
+    others = {n: [real_pair(world, o.seed, n, i + 1) for i in range(o.per_class)] for n in o.classes}
+    states = {n: segmenter.condition(others[n][: o.references]) for n in o.classes}
+    for number, kind in enumerate(kinds):
+        found, per_way = [], []
+        for name in o.classes:
+            drawn = rows[name][number]
+            image, real = seen(reals[name], model)
+            right = float((verdicts(judge, drawn.images) == JUDGED.index(name)).mean())
+            found.append((right, distances.within(list(drawn.images)), distances.to(list(drawn.images), image)))
+            if kind != NOISE:
+                reference = [soft >= 0.5 for soft in segmenter.predict(states[name], list(drawn.images))]
+                per_way.append(mask_figures(segmenter, reals[name], reference, drawn, real, cut))
+            elif number == 0:
+                reference = [soft >= 0.5 for soft in segmenter.predict(states[name], list(drawn.images))]
+                only = replace(drawn)
+                per_way.append(mask_figures(segmenter, reals[name], reference, only, real, cut))
+        recognised, diversity, near = zip(*found, strict=True)
+        pictures.append([kind, percent(recognised), f"{np.mean(diversity):.3f}", f"{np.mean(near):.3f}"])
+        for way in COARSE if kind != NOISE else ["attention"]:
+            masks.append([kind, way, *(percent(values) for values in zip(*(p[way] for p in per_way), strict=True))])
+    small = {n: [seen(pair, model)[0] for pair in others[n]] for n in o.classes}
+    right = [float((verdicts(judge, np.stack(small[n])) == JUDGED.index(n)).mean()) for n in o.classes]
+    spread = [distances.within(small[n]) for n in o.classes]
+    near = [distances.to(small[n], seen(reals[n], model)[0]) for n in o.classes]
+    pictures.append(["other real pictures", percent(right), f"{np.mean(spread):.3f}", f"{np.mean(near):.3f}"])
+    print(Table(["start", "recognised, %", "diversity", "to the real picture"], pictures).markdown())
+    head = ["start", "coarse mask", "coarse and refined, IoU", "accepted, %", "coarse: reference", "refined: reference"]
+    print(Table(head, masks).markdown())
+
+
+if __name__ == "__main__":
+    main()
