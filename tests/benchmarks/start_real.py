@@ -2,10 +2,12 @@
 
     python tests/benchmarks/start_real.py --icons DIR --judge DIR --work DIR [--per-class 8] [--steps N] [--scheduler S]
 
-One real pair of each class is inverted; its v* then draws the class from noise and from the noised pair at several
-strengths. Prints two Markdown tables: the pictures (share recognised by the recipe's judge; diversity, the mean distance
-of pairs within a class; distance to the real picture; both 1 - cosine of the bundled backbone's pooled features), and
-their masks. There is no truth for a synthetic picture: "reference" is the bundled segmenter shown other real pairs.
+One real pair of each class is inverted; its v* then draws the class from noise, and from the noised pair at several
+strengths. Prints two Markdown tables. The pictures: the share recognised by the recipe's judge, diversity (the mean
+distance of pairs within a class) and the distance to the real picture, both 1 - cosine of the bundled backbone's pooled
+features. The masks: how well coarse ones agree with what Algorithm 1 makes of them. A synthetic picture has no true
+mask; "reference" is what the bundled segmenter finds when it is shown other real pairs.
+
 What is drawn is kept in the work folder, and drawn again only where it is missing.
 """
 
@@ -23,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from aligndiff_cli.datasets.emoji import EmojiWorld
 from aligndiff_cli.datasets.emoji_classes import OOD_VAL, prompt_name
 from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.method.coarse import both_coarse
 from aligndiff_cli.method.consensus import iou, refine
 from aligndiff_cli.method.framing import framed, resized, resized_mask
 from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Prompt
@@ -44,18 +47,11 @@ Combine = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 COARSE: dict[str, Combine] = {
     "attention": lambda soft, real, cut: soft >= cut,
     "real": lambda soft, real, cut: real,
-    "both: intersection": lambda soft, real, cut: (soft >= cut) & real,
-    "both: union": lambda soft, real, cut: (soft >= cut) | real,
-    "both: mean with blurred real": lambda soft, real, cut: (soft + blurred(real)) / 2 >= cut,
+    "intersection": lambda soft, real, cut: (soft >= cut) & real,
+    "union": lambda soft, real, cut: (soft >= cut) | real,
+    "both": both_coarse,
 }
 """Ways to a coarse mask, of attention (H, W), the real mask (H, W) and where attention is cut."""
-
-
-def blurred(mask: np.ndarray) -> np.ndarray:
-    """A mask as a soft map: the share of it within a box of an eighth of the picture."""
-    size = max(mask.shape) // 8 | 1
-    planes = torch.from_numpy(mask)[None, None].float()
-    return torch.nn.functional.avg_pool2d(planes, size, 1, size // 2, count_include_pad=False)[0, 0].numpy()
 
 
 @dataclass(frozen=True)
@@ -126,23 +122,19 @@ class Distances:
 
 
 def mask_figures(
-    segmenter: Segmenter, pair: Pair, reference: Sequence[np.ndarray], drawn: Drawn, real: np.ndarray, cut: float
-) -> dict[str, tuple[float, ...]]:
-    """Per way to a coarse mask: its IoU with what Algorithm 1 makes of it, share accepted, and both with the reference.
+    segmenter: Segmenter, pair: Pair, reference: Sequence[np.ndarray], drawn: Drawn, coarse: Sequence[np.ndarray]
+) -> tuple[float, ...]:
+    """Means over a class: IoU of coarse and refined masks, share accepted, IoU of either with the reference.
 
     Args:
-        reference: masks (H, W) of the images.
+        reference, coarse: masks (H, W) of the samples.
     """
-    figures = {}
-    for way, combine in COARSE.items():
-        coarse = [combine(soft, real, cut) for soft in drawn.soft]
-        refined = dict(refine(segmenter, [pair], list(drawn.images), coarse, max_supports=5))
-        rows = [
-            (iou(c, refined[i].mask), refined[i].accepted, iou(c, r), iou(refined[i].mask, r))
-            for i, (c, r) in enumerate(zip(coarse, reference, strict=True))
-        ]
-        figures[way] = tuple(np.mean(rows, axis=0).tolist())
-    return figures
+    refined = dict(refine(segmenter, [pair], list(drawn.images), coarse, max_supports=5))
+    rows = [
+        (iou(c, refined[i].mask), refined[i].accepted, iou(c, r), iou(refined[i].mask, r))
+        for i, (c, r) in enumerate(zip(coarse, reference, strict=True))
+    ]
+    return tuple(np.mean(rows, axis=0).tolist())
 
 
 def sheet(rows: Mapping[str, Sequence[Drawn]], reals: Sequence[Pair], kinds: Sequence[str], shown: int) -> np.ndarray:
@@ -155,13 +147,8 @@ def sheet(rows: Mapping[str, Sequence[Drawn]], reals: Sequence[Pair], kinds: Seq
     return contact_sheet(lines, "From noise, and from the real picture at several strengths", cell=96)
 
 
-def percent(values: Sequence[float]) -> str:
-    """Their mean."""
-    return f"{100 * float(np.mean(values)):.1f}"
-
-
-def main() -> None:
-    """Draw, then print both tables and write the sheet."""
+def options() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--icons", type=Path, required=True)
     parser.add_argument("--judge", type=Path, required=True, help="folder of judge.safetensors")
@@ -173,52 +160,59 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of sampling; the model's own")
     parser.add_argument("--scheduler", help="the model's own")
     parser.add_argument("--inversion-steps", type=int, help="the model's own")
+    parser.add_argument("--segmenter", help="of Algorithm 1; the bundled one's default")
     parser.add_argument("--references", type=int, default=5, help="other real pairs the reference is shown")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draw-only", action="store_true")
-    o = parser.parse_args()
+    return parser.parse_args()
+
+
+def percent(values: Sequence[float]) -> str:
+    """Their mean."""
+    return f"{100 * float(np.mean(values)):.1f}"
+
+
+def main() -> None:
+    """Draw, write the sheet, then print both tables."""
+    o = options()
     o.work.mkdir(parents=True, exist_ok=True)
     model, world = load_diffusion(o.model, device="cpu"), EmojiWorld(o.icons)
     kinds = [NOISE, *o.strengths]
     reals = {name: real_pair(world, o.seed, name, 0) for name in o.classes}
-    rows = {}
+    rows: dict[str, list[Drawn]] = {}
     for name in o.classes:
         v = learnt(o, model, world, name)
         rows[name] = [draw(o, model, name, v, reals[name], kind) for kind in kinds]
     write_png(o.work / "sheet.png", sheet(rows, list(reals.values()), kinds, 2))
     if o.draw_only:
         return
-    judge, distances, segmenter = load_judge(o.judge), Distances(), load_segmenter(device="cpu")
-    cut = model.defaults.mask_threshold
-    pictures, masks = [], []
-    others = {n: [real_pair(world, o.seed, n, i + 1) for i in range(o.per_class)] for n in o.classes}
-    states = {n: segmenter.condition(others[n][: o.references]) for n in o.classes}
-    for number, kind in enumerate(kinds):
-        found, per_way = [], []
-        for name in o.classes:
-            drawn = rows[name][number]
-            image, real = seen(reals[name], model)
-            right = float((verdicts(judge, drawn.images) == JUDGED.index(name)).mean())
-            found.append((right, distances.within(list(drawn.images)), distances.to(list(drawn.images), image)))
-            if kind != NOISE:
-                reference = [soft >= 0.5 for soft in segmenter.predict(states[name], list(drawn.images))]
-                per_way.append(mask_figures(segmenter, reals[name], reference, drawn, real, cut))
-            elif number == 0:
-                reference = [soft >= 0.5 for soft in segmenter.predict(states[name], list(drawn.images))]
-                only = replace(drawn)
-                per_way.append(mask_figures(segmenter, reals[name], reference, only, real, cut))
-        recognised, diversity, near = zip(*found, strict=True)
-        pictures.append([kind, percent(recognised), f"{np.mean(diversity):.3f}", f"{np.mean(near):.3f}"])
-        for way in COARSE if kind != NOISE else ["attention"]:
-            masks.append([kind, way, *(percent(values) for values in zip(*(p[way] for p in per_way), strict=True))])
-    small = {n: [seen(pair, model)[0] for pair in others[n]] for n in o.classes}
-    right = [float((verdicts(judge, np.stack(small[n])) == JUDGED.index(n)).mean()) for n in o.classes]
-    spread = [distances.within(small[n]) for n in o.classes]
-    near = [distances.to(small[n], seen(reals[n], model)[0]) for n in o.classes]
-    pictures.append(["other real pictures", percent(right), f"{np.mean(spread):.3f}", f"{np.mean(near):.3f}"])
-    print(Table(["start", "recognised, %", "diversity", "to the real picture"], pictures).markdown())
+    judge, distances, segmenter = load_judge(o.judge), Distances(), load_segmenter(o.segmenter, device="cpu")
+    bundled = load_segmenter(device="cpu")
+    pictures: dict[str, list[tuple[float, ...]]] = {}
+    masks: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    for name in o.classes:
+        image, real = seen(reals[name], model)
+        others = [real_pair(world, o.seed, name, i + 1) for i in range(max(o.per_class, o.references))]
+        drawn_or_real = dict(zip(kinds, (list(d.images) for d in rows[name]), strict=True))
+        drawn_or_real["other real pictures"] = [seen(pair, model)[0] for pair in others]
+        for kind, images in drawn_or_real.items():
+            right = float((verdicts(judge, np.stack(images)) == JUDGED.index(name)).mean())
+            pictures.setdefault(kind, []).append((right, distances.within(images), distances.to(images, image)))
+        state = bundled.condition(others[: o.references])
+        for kind, drawn in zip(kinds, rows[name], strict=True):
+            reference = [soft >= 0.5 for soft in bundled.predict(state, list(drawn.images))]
+            for way, combine in COARSE.items() if kind != NOISE else [("attention", COARSE["attention"])]:
+                coarse = [combine(soft, real, model.defaults.mask_threshold) for soft in drawn.soft]
+                figures = mask_figures(segmenter, reals[name], reference, drawn, coarse)
+                masks.setdefault((kind, way), []).append(figures)
+    head = ["start", "recognised, %", "diversity", "to the real picture"]
+    lines = []
+    for kind, found in pictures.items():
+        right, within, to = np.mean(found, axis=0)
+        lines.append([kind, percent([right]), f"{within:.3f}", f"{to:.3f}"])
+    print(Table(head, lines).markdown())
     head = ["start", "coarse mask", "coarse and refined, IoU", "accepted, %", "coarse: reference", "refined: reference"]
-    print(Table(head, masks).markdown())
+    print(Table(head, [[*key, *map(percent, np.transpose(found))] for key, found in masks.items()]).markdown())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where coarse masks come from (``--coarse``): attention, as the paper has it, or the real mask a sample starts from."""
+"""Where coarse masks come from (``--coarse``): attention (the paper), or the real mask that a sample starts from."""
 
 from __future__ import annotations
 

@@ -81,5 +81,5 @@ def test_files_of_another_size_are_named(folder: Path) -> None:
     with pytest.raises(InputError, match="coarse map of 8 x 4"):
         masks.check(PLAIN, (4, 8))
     (folder / f"real/{STARTED}.png").unlink()
-    with pytest.raises(InputError, match="real/dog/inverted-0000.png"):
+    with pytest.raises(InputError, match=r"real/dog/inverted-0000\.png"):
         masks.check(STARTED, (4, 8))
