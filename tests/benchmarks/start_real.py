@@ -43,15 +43,15 @@ from aligndiff_cli.table import Table
 
 NOISE = "noise"
 Pair = tuple[np.ndarray, np.ndarray]
-Combine = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+Combine = Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
 COARSE: dict[str, Combine] = {
-    "attention": lambda soft, real, cut: soft >= cut,
-    "real": lambda soft, real, cut: real,
-    "intersection": lambda soft, real, cut: (soft >= cut) & real,
-    "union": lambda soft, real, cut: (soft >= cut) | real,
+    "attention": lambda soft, real, cut, strength: soft >= cut,
+    "real": lambda soft, real, cut, strength: real,
+    "intersection": lambda soft, real, cut, strength: (soft >= cut) & real,
+    "union": lambda soft, real, cut, strength: (soft >= cut) | real,
     "both": both_coarse,
 }
-"""Ways to a coarse mask, of attention (H, W), the real mask (H, W) and where attention is cut."""
+"""Ways to a coarse mask, of attention (H, W), the real mask (H, W), where attention is cut, and strength."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of sampling; the model's own")
     parser.add_argument("--scheduler", help="the model's own")
     parser.add_argument("--inversion-steps", type=int, help="the model's own")
+    parser.add_argument("--coarse", nargs="*", choices=COARSE, default=list(COARSE), help="ways to coarse masks")
     parser.add_argument("--segmenter", help="of Algorithm 1; the bundled one's default")
     parser.add_argument("--references", type=int, default=5, help="other real pairs the reference is shown")
     parser.add_argument("--seed", type=int, default=0)
@@ -201,8 +202,9 @@ def main() -> None:
         state = bundled.condition(others[: o.references])
         for kind, drawn in zip(kinds, rows[name], strict=True):
             reference = [soft >= 0.5 for soft in bundled.predict(state, list(drawn.images))]
-            for way, combine in COARSE.items() if kind != NOISE else [("attention", COARSE["attention"])]:
-                coarse = [combine(soft, real, model.defaults.mask_threshold) for soft in drawn.soft]
+            for way in (way for way in o.coarse if kind != NOISE or way == "attention"):
+                cut, strength = model.defaults.mask_threshold, 1.0 if kind == NOISE else float(kind)
+                coarse = [COARSE[way](soft, real, cut, strength) for soft in drawn.soft]
                 figures = mask_figures(segmenter, reals[name], reference, drawn, coarse)
                 masks.setdefault((kind, way), []).append(figures)
     head = ["start", "recognised, %", "diversity", "to the real picture"]
@@ -212,7 +214,8 @@ def main() -> None:
         lines.append([kind, percent([right]), f"{within:.3f}", f"{to:.3f}"])
     print(Table(head, lines).markdown())
     head = ["start", "coarse mask", "coarse and refined, IoU", "accepted, %", "coarse: reference", "refined: reference"]
-    print(Table(head, [[*key, *map(percent, np.transpose(found))] for key, found in masks.items()]).markdown())
+    if masks:
+        print(Table(head, [[*key, *map(percent, np.transpose(found))] for key, found in masks.items()]).markdown())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.images import MaskArray, read_mask, read_soft
 from aligndiff_cli.engine.manifest import Record, contained
+from aligndiff_cli.engine.schema import SHARE
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.method.coarse import both_coarse
 
@@ -30,18 +31,24 @@ class CoarseMasks:
 
     def __init__(self, folder: Path, kind: Coarse, threshold: float) -> None:
         self._folder, self._kind, self._threshold = folder, kind, threshold
-        self._with_real: set[str] = set()
+        self._strengths: dict[str, float] = {}
 
     def read(self, records: Iterable[Record]) -> None:
         """Find out which samples have a real mask.
 
         Raises:
-            FolderError: real masks are asked for, and no sample has one.
+            FolderError: real masks are asked for, and no sample has one, or a record does not tell its strength.
         """
         if self._kind == "attention":
             return
-        self._with_real = {record.id for record in records if _real(record.id) in record.outputs}
-        if not self._with_real:
+        for record in records:
+            if f"{layout.REAL}/{record.id}.png" in record.outputs:
+                strength = record.parameters.get("strength")
+                if not SHARE.fits(strength):
+                    what = f"the record of {record.id!r} says strength = {strength}, expected {SHARE.words}"
+                    raise FolderError(what, self._folder, "Remove that line, and make its image again")
+                self._strengths[record.id] = float(strength)
+        if not self._strengths:
             raise FolderError(
                 f"all its samples start from noise, so there is no real mask for --coarse {self._kind}",
                 self._folder,
@@ -50,7 +57,7 @@ class CoarseMasks:
 
     def of(self, item_id: str) -> Coarse:
         """What the mask of a sample comes from."""
-        return self._kind if item_id in self._with_real else "attention"
+        return self._kind if item_id in self._strengths else "attention"
 
     def files(self, item_id: str) -> dict[str, Path]:
         """The files it is made from, by the name of their folder."""
@@ -82,8 +89,4 @@ class CoarseMasks:
         real = read_mask(files[layout.REAL]) if layout.REAL in files else None
         if soft is None or real is None:
             return np.asarray(real if soft is None else soft >= self._threshold)
-        return both_coarse(soft, real, self._threshold)
-
-
-def _real(item_id: str) -> str:
-    return f"{layout.REAL}/{item_id}.png"
+        return both_coarse(soft, real, self._threshold, self._strengths[item_id])

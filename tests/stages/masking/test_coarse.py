@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def records(*real: str) -> list[Record]:
     files = {item: [f"images/{item}.png", f"coarse/{item}.png"] for item in (STARTED, PLAIN)}
     for item in real:
         files[item].append(f"real/{item}.png")
-    return [Record(item, "dog", {}, dict.fromkeys(names, "")) for item, names in files.items()]
+    parameters = {"strength": 0.25}
+    return [Record(item, "dog", {}, dict.fromkeys(names, ""), parameters) for item, names in files.items()]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def records(*real: str) -> list[Record]:
     [
         ("attention", slice(0, 2), slice(0, 8), ["coarse"]),
         ("real", slice(0, 4), slice(0, 4), ["real"]),
-        # a box of one pixel leaves nothing to attention at 0.5
+        # attention is 0.1 above and 0.5 below where it is cut, the real mask 0.5 (a box of one pixel): equal weights
         ("both", slice(0, 4), slice(0, 4), ["coarse", "real"]),
     ],
 )
@@ -60,6 +62,12 @@ def test_samples_from_noise_have_attention(folder: Path) -> None:
     assert masks.of(PLAIN) == "attention"
     assert list(masks.files(PLAIN)) == ["coarse"]
     assert masks.mask(PLAIN).sum() == 16
+
+
+def test_a_record_must_tell_its_strength(folder: Path) -> None:
+    own = [replace(record, parameters={"strength": "much"}) for record in records(STARTED)]
+    with pytest.raises(FolderError, match="strength = much, expected a number from 0 to 1"):
+        CoarseMasks(folder, "both", 0.5).read(own)
 
 
 @pytest.mark.parametrize("kind", ["real", "both"])
