@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class CoarseMasks:
             return
         for record in records:
             if f"{layout.REAL}/{record.id}.png" in record.outputs:
-                strength = record.parameters.get("strength")
+                strength: Any = record.parameters.get("strength")
                 if not SHARE.fits(strength):
                     what = f"the record of {record.id!r} says strength = {strength}, expected {SHARE.words}"
                     raise FolderError(what, self._folder, "Remove that line, and make its image again")
