@@ -4,7 +4,7 @@ Stage folders, in the order of the pipeline::
 
     support/   <class>/<stem>.jpg|png with the mask <stem>.png or <stem>_mask.png beside it
     bank/      <class>/<stem>.safetensors
-    synth/     images/<class>/<id>.png   coarse/<class>/<id>.png
+    synth/     images/<class>/<id>.png   coarse/<class>/<id>.png   (real/<class>/<id>.png)
     masks/     masks/<class>/<id>.png
     scenes/    JPEGImages/ SegmentationClass/ ImageSets/Segmentation/ (or COCO's annotations/)
     results/   metrics.json table.md report.html
@@ -13,6 +13,8 @@ Stage folders, in the order of the pipeline::
 ``fss``, ``query/`` is laid out like ``support/``. Beside the support folder of a fold lies ``support_labels/``, with
 the label map ``<class>/<stem>.png`` of each support picture. Of a user's own annotations, ``query/`` is laid out like
 ``support/``, and ``query_scenes/`` holds the same pictures as a VOC folder.
+
+``synth/real/`` has the real mask of each sample that starts from a real picture, in the sample's frame.
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
@@ -40,6 +42,7 @@ QUERY_SCENES = "query_scenes"
 
 IMAGES = "images"
 COARSE = "coarse"
+REAL = "real"
 MASKS = "masks"
 
 CLASSES = "classes.txt"

@@ -9,9 +9,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 Framing = Literal["window", "whole"]
 FRAMINGS: tuple[Framing, ...] = ("window", "whole")
+_RESAMPLING: dict[Framing, Image.Resampling] = {
+    "window": Image.Resampling.LANCZOS,
+    "whole": Image.Resampling.BICUBIC,
+}
 
 
 def framed(image: np.ndarray, mask: np.ndarray, aspect: float, framing: Framing) -> tuple[np.ndarray, np.ndarray]:
@@ -20,6 +25,19 @@ def framed(image: np.ndarray, mask: np.ndarray, aspect: float, framing: Framing)
         return image, mask
     window = object_window(mask, aspect)
     return np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window])
+
+
+def resized(image: np.ndarray, height: int, width: int, framing: Framing) -> np.ndarray:
+    """A framed image, uint8 (H, W, 3), at the model's size, (height, width, 3)."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), _RESAMPLING[framing]))
+
+
+def resized_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A framed mask, bool (H, W), at the model's size: true where at least half of a pixel was."""
+    share = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(share) >= 0.5
 
 
 def object_window(mask: np.ndarray, aspect: float) -> tuple[slice, slice]:

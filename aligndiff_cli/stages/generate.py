@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
@@ -22,9 +24,11 @@ from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
+from aligndiff_cli.models.diffusion.start import Start
 from aligndiff_cli.report.sheets import generation_sheet
 from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, embedding_prompt, load_model
 from aligndiff_cli.stages.options.generate import GenerateOptions
+from aligndiff_cli.stages.real_start import RealStarts
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 
 SHOWN = 8
@@ -32,7 +36,7 @@ SHOWN = 8
 
 
 class GenerateStage(Stage[GenerateOptions]):
-    """bank/ -> synth/images/<class>/<id>.png and synth/coarse/<class>/<id>.png."""
+    """bank/ -> synth/images/<class>/<id>.png and synth/coarse/<class>/<id>.png (and synth/real/<class>/<id>.png)."""
 
     unit = "images"
 
@@ -40,6 +44,9 @@ class GenerateStage(Stage[GenerateOptions]):
         super().__init__(options)
         self.bank_run = require_run(options.bank, "invert", "--bank")
         self._source = options.model or self.bank_run.models["diffusion"]["source"]
+        self._starts: RealStarts | None = None
+        if options.start == "real":
+            self._starts = RealStarts(options.bank, self.bank_run, options.seed, options.strength)
 
     @cached_property
     def about(self) -> Description:
@@ -81,7 +88,7 @@ class GenerateStage(Stage[GenerateOptions]):
 
     def verify(self) -> None:
         """Refuse settings that the model cannot be sampled with (UsageError)."""
-        check_sampling(self.model, self.sample_options)
+        check_sampling(self.model, self.sample_options, self.options.strength if self._starts else None)
 
     def resolved(self) -> GenerateOptions:
         """The options with the model's own settings filled in."""
@@ -132,7 +139,7 @@ class GenerateStage(Stage[GenerateOptions]):
             groups += list(chunks(self._text(cls), self.options.batch))
         return Plan(groups, problems)
 
-    def _read_bank(self, records: Iterable[Record], problems: list[InputError]) -> dict[str, str]:
+    def _read_bank(self, records: Collection[Record], problems: list[InputError]) -> dict[str, str]:
         """Record id -> its file, of the embeddings that can be used; why others cannot is added to ``problems``."""
         usable = {}
         for record in records:
@@ -149,6 +156,8 @@ class GenerateStage(Stage[GenerateOptions]):
                 problems.append(InputError(error.what, path, error.remedy))
             else:
                 usable[record.id] = name
+        if self._starts:
+            usable = {r.id: usable[r.id] for r in records if r.id in usable and self._starts.usable(r, problems)}
         return usable
 
     def _counts(self) -> tuple[int, int]:
@@ -161,8 +170,10 @@ class GenerateStage(Stage[GenerateOptions]):
             record = records[n % len(records)]
             if record.id in self._embeddings:
                 name = self._embeddings[record.id]
-                parameters = {"kind": INVERTED, "embedding": record.id}
-                yield Item(f"{cls}/{INVERTED}-{n:04d}", cls, {name: self._bank_digest(name)}, parameters)
+                item_id = f"{cls}/{INVERTED}-{n:04d}"
+                inputs, start = self._starts.of_item(record, item_id) if self._starts else ({}, {"start": "noise"})
+                parameters = {"kind": INVERTED, "embedding": record.id, **start}
+                yield Item(item_id, cls, {name: self._bank_digest(name), **inputs}, parameters)
 
     @cache  # noqa: B019  one stage object per process
     def _bank_digest(self, name: str) -> str:
@@ -170,7 +181,7 @@ class GenerateStage(Stage[GenerateOptions]):
 
     def _text(self, cls: str) -> Iterator[Item]:
         for n in range(self._counts()[1]):
-            yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT})
+            yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT, "start": "noise"})
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Sample one batch and write its images and coarse maps.
@@ -181,9 +192,10 @@ class GenerateStage(Stage[GenerateOptions]):
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
         empty = self.options.batch - len(group)
+        start, masks = self._start(group)
         try:
             images, coarse = sample(
-                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options
+                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options, start
             )
         except ModelError as error:
             names = ", ".join(
@@ -193,16 +205,26 @@ class GenerateStage(Stage[GenerateOptions]):
                 raise  # the model itself, which will do no better with other prompts
             raise GroupError(f"{error.what}, with the embeddings {names}", self.options.bank, error.remedy) from error
         assert coarse is not None  # SampleOptions.capture is on
-        for item, prompt, seed, image, soft in zip(group, prompts, seeds, images, coarse, strict=False):
+        for item, prompt, seed, image, soft, mask in zip(group, prompts, seeds, images, coarse, masks, strict=False):
             if item.id not in wanted:
                 continue
             files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]
             write_png(self.out / files[0], image)
             write_png(self.out / files[1], quantise(soft))
+            if mask is not None:
+                files.append(f"{layout.REAL}/{item.id}.png")
+                write_png(self.out / files[2], mask)
             told = replace(item, parameters={**item.parameters, "prompt": str(prompt), "seed": seed})
             covered = float((soft >= self.model.defaults.mask_threshold).mean())
             yield Made(told, files, {"coarse_area": round(covered, 4)})
         advance(len(group), group[0].cls)
+
+    def _start(self, group: Sequence[Item]) -> tuple[Start | None, Sequence[np.ndarray | None]]:
+        """What a full batch starts from, and the real mask of each item."""
+        if not self._starts or group[0].parameters["start"] == "noise":
+            return None, [None] * len(group)
+        height, width = self.sample_options.height or 0, self.sample_options.width or 0
+        return self._starts.of_group(group, self.options.batch, height, width)
 
     def _prompt(self, item: Item) -> Prompt:
         words = class_words(item.cls)

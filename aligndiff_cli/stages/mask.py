@@ -22,6 +22,7 @@ from aligndiff_cli.method.attention import coarse_threshold
 from aligndiff_cli.method.consensus import Refined
 from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET
+from aligndiff_cli.stages.masking.coarse import CoarseMasks
 from aligndiff_cli.stages.masking.grounding import GroundingRefiner
 from aligndiff_cli.stages.masking.mask_methods import (
     SET_OF_IMAGES,
@@ -63,6 +64,7 @@ class MaskStage(Stage[MaskOptions]):
         asked = options.attention_threshold
         threshold = float(made.options["mask_threshold"]) if asked is None else asked
         self._threshold = coarse_threshold(threshold, options.coarse_cut)
+        self._coarse = CoarseMasks(options.images, options.coarse, self._threshold)
         self.refiner = make_refiner(options, made.models.get("diffusion", {}).get("source", POCKET))
         asked_sam = options.sharpen
         self.sharpener = Sharpener(asked_sam, options.sharpen_iou, options.device) if asked_sam else None
@@ -98,6 +100,7 @@ class MaskStage(Stage[MaskOptions]):
         records = read_records(self.options.images)
         if not records:
             raise FolderError("holds no image", self.options.images, "Run `aligndiff generate` to its end first")
+        self._coarse.read(records.values())
         problems = [*torn_records(self.options.images), *self.refiner.check()]
         groups = []
         for cls in sorted({record.cls for record in records.values()}):
@@ -119,22 +122,15 @@ class MaskStage(Stage[MaskOptions]):
         return images
 
     def _digest(self, record: Record) -> str:
-        """Of an image and its coarse map, which are read unless they are as they were written.
+        """Of an image and its coarse mask's files, which are read unless they are as they were written.
 
         Raises:
             InputError: they cannot be used.
         """
-        files = self._files(record.id)
+        files = {layout.IMAGES: self._image(record.id), **self._coarse.files(record.id)}
         digests = {kind: file_digest(path) for kind, path in files.items()}
         if digests != {kind: record.outputs.get(f"{kind}/{record.id}.png") for kind in digests}:
-            image, soft = read_image(files[layout.IMAGES]), read_soft(files[layout.COARSE])
-            if image.shape[:2] != soft.shape:
-                raise InputError(
-                    f"expected a coarse map of {image.shape[1]} x {image.shape[0]} (width x height), the size of its "
-                    f"image, got {soft.shape[1]} x {soft.shape[0]}",
-                    files[layout.COARSE],
-                    "Make both again with `aligndiff generate`, or scale the one that was changed",
-                )
+            self._coarse.check(record.id, read_image(files[layout.IMAGES]).shape[:2])
         return joint_digest(digests)
 
     def _group(self, cls: str, records: Sequence[Record], images: Mapping[str, str]) -> list[Item]:
@@ -145,7 +141,7 @@ class MaskStage(Stage[MaskOptions]):
                 record.id,
                 cls,
                 {"image and coarse mask": images[record.id], **pooled},
-                {"kind": record.parameters["kind"]},
+                {"kind": record.parameters["kind"], "coarse": self._coarse.of(record.id)},
                 of_group=frozenset({SET_OF_IMAGES}),
                 retouchable=True,
             )
@@ -153,10 +149,8 @@ class MaskStage(Stage[MaskOptions]):
             if record.id in images
         ]
 
-    def _files(self, item_id: str) -> dict[str, Path]:
-        return {
-            kind: contained(self.options.images, f"{kind}/{item_id}.png") for kind in (layout.IMAGES, layout.COARSE)
-        }
+    def _image(self, item_id: str) -> Path:
+        return contained(self.options.images, f"{layout.IMAGES}/{item_id}.png")
 
     def preparation(self, groups: Sequence[Sequence[Item]]) -> int:
         """Those of the refiner, if there is anything to refine."""
@@ -174,15 +168,12 @@ class MaskStage(Stage[MaskOptions]):
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Refine the masks of one class."""
         ids = [item.id for item in group]
-        images = Lazy(ids, lambda item_id: read_image(self._files(item_id)[layout.IMAGES]))
+        images = Lazy(ids, lambda item_id: read_image(self._image(item_id)))
         for index, result in self.refiner.refine(
-            ClassImages(group[0].cls, ids, images, Lazy(ids, self._coarse)), advance
+            ClassImages(group[0].cls, ids, images, Lazy(ids, self._coarse.mask)), advance
         ):
             if group[index].id in wanted:
                 yield self._write(group[index], *self._sharpened(images, index, result))
-
-    def _coarse(self, item_id: str) -> np.ndarray:
-        return read_soft(self._files(item_id)[layout.COARSE]) >= self._threshold
 
     def _sharpened(self, images: Sequence[np.ndarray], index: int, result: Refined) -> tuple[Refined, dict[str, Any]]:
         """The result with sharper edges where that is asked for and found, and what was measured on the way."""
@@ -220,14 +211,17 @@ class MaskStage(Stage[MaskOptions]):
             empty = sum(record.measured["area"] == 0 for record in own)
             kept_count = str(len(kept)) if most is None or len(kept) <= most else f"{len(kept)}, {most} shown"
             rows.append([cls, str(len(own)), f"{agreement:.2f}", kept_count, str(len(rest)), str(empty)])
+            if self.options.coarse != "attention":
+                rows[-1].append(str(sum(record.parameters["coarse"] != "attention" for record in own)))
             if self.sharpener:
                 rows[-1].append(str(sum(record.measured["sharpened"] for record in own)))
         columns = ["class", "images", "mean consensus IoU", words.kept, words.rest, "empty"]
+        columns += ["with a real coarse mask"] if self.options.coarse != "attention" else []
         columns += ["sharpened"] if self.sharpener else []
         following = f"aligndiff compose --foregrounds {self.out} --base base/ --out scenes/"
         return Summary(columns, rows, pictures, following)
 
     def _shown(self, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        image = read_image(self._files(record.id)[layout.IMAGES])
+        image, coarse = read_image(self._image(record.id)), self._coarse.mask(record.id)
         refined = read_soft(contained(self.out, f"{layout.MASKS}/{record.id}.png")) >= 0.5
-        return image, self._coarse(record.id), refined, record.measured["consensus_iou"]
+        return image, coarse, refined, record.measured["consensus_iou"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aligndiff_cli.method.framing import framed, object_window
+from aligndiff_cli.method.framing import framed, object_window, resized, resized_mask
 
 
 def mask(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
@@ -46,3 +46,18 @@ def test_a_picture_is_seen_whole_or_through_the_window() -> None:
     seen, own = framed(image, covered, 1.0, "whole")
     assert seen is image
     assert own is covered
+
+
+def test_an_image_of_the_size_stays_and_another_is_resized() -> None:
+    image = np.zeros((2, 6, 3), np.uint8)
+    image[:, 3:] = 200
+    assert resized(image, 2, 6, "window") is image
+    assert resized(image, 4, 12, "whole").shape == (4, 12, 3)
+    assert resized(np.full((3, 5, 3), 7, np.uint8), 6, 2, "window").tolist() == [[[7] * 3] * 2] * 6
+
+
+def test_a_mask_keeps_what_is_half_covered() -> None:
+    covered = np.array([[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 1]], bool)  # shares of 2 x 2: 3/4, 1/4, 1/4
+    assert resized_mask(covered, 1, 3).tolist() == [[True, False, False]]
+    assert resized_mask(covered, 2, 3).tolist() == [[True, True, False], [True, False, True]]  # halves count
+    assert resized_mask(covered[:, :2], 4, 2).tolist() == [[True, True], [True, True], [True, False], [True, False]]

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from aligndiff_cli.errors import InputError, UsageError
+from aligndiff_cli.method.framing import resized
 from aligndiff_cli.method.inversion import MaskedLoss, latent_mask, masked_mse, spread_vectors
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.schedules import cosine
@@ -28,7 +28,6 @@ from aligndiff_cli.models.fit import set_rate
 
 Progress = Callable[[int, int, float], None]
 
-_RESAMPLING = {"window": Image.Resampling.LANCZOS, "whole": Image.Resampling.BICUBIC}
 _HELD_OUT_LEVELS = 16
 _RECORDS = 20
 
@@ -278,7 +277,7 @@ def _gather(
 def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions) -> _Encoded:
     """Encode each image and its mirror image once."""
     height, width = options.size or model.image_size
-    images = [_resized(image, height, width, _RESAMPLING[options.framing]) for image in instance.images]
+    images = [resized(image, height, width, options.framing) for image in instance.images]
     moments = model.encode_images(images + [image[:, ::-1] for image in images])
     size = model.latent_size(height, width)
     masks = torch.cat([_small_mask(mask, size, options) for mask in instance.masks])
@@ -288,12 +287,6 @@ def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions
 def _small_mask(mask: np.ndarray, size: tuple[int, int], options: InversionOptions) -> Tensor:
     y = torch.from_numpy(np.ascontiguousarray(mask))[None]
     return latent_mask(y, size, mode=options.mask_mode, threshold=options.mask_threshold)
-
-
-def _resized(image: np.ndarray, height: int, width: int, resampling: Image.Resampling) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    return np.asarray(Image.fromarray(image).resize((width, height), resampling))
 
 
 def _start(model: DiffusionModel, instance: Instance, options: InversionOptions, seed: int) -> Tensor:

@@ -16,6 +16,7 @@ from aligndiff_cli.method.attention import Scaling, Tokens, soft_maps
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.schedulers import build_scheduler, scale_input, scheduler_step, set_steps
+from aligndiff_cli.models.diffusion.start import Start, last_steps, noised
 from aligndiff_cli.models.diffusion.text import Conditioning
 
 
@@ -56,12 +57,17 @@ class SampleOptions:
 
 @torch.inference_mode()
 def sample(
-    model: DiffusionModel, prompts: Sequence[Prompt], seeds: Sequence[int], options: SampleOptions
+    model: DiffusionModel,
+    prompts: Sequence[Prompt],
+    seeds: Sequence[int],
+    options: SampleOptions,
+    start: Start | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Draw one image per prompt, with the attention to its class name.
 
     Args:
         seeds: one per prompt; the starting noise and any later noise of an item depend on its seed alone.
+        start: pictures to begin from, one per prompt; None for noise alone (the paper).
 
     Returns:
         images (B, H, W, 3) uint8, and coarse maps (B, H, W) float32 in [0, 1] or None without capture.
@@ -75,7 +81,7 @@ def sample(
     tokens = options.attention_tokens or model.defaults.attention_tokens
     wanted = (conditioning.object_tokens(tokens), options.attention_levels, tokens)
     with model.capture((h, w), *wanted) if options.capture else nullcontext() as sums:
-        latents = denoise(model, conditioning, seeds, (h, w), options)
+        latents = denoise(model, conditioning, seeds, (h, w), options, start)
     images = model.decode(latents)
     if sums is None:
         return images, None
@@ -83,15 +89,18 @@ def sample(
     return images, soft_maps(sums.means(), sums.valid, (height, width), scaling).cpu().numpy()
 
 
-def check_sampling(model: DiffusionModel, options: SampleOptions) -> None:
+def check_sampling(model: DiffusionModel, options: SampleOptions, strength: float | None = None) -> None:
     """Refuse, before anything is made, what this model cannot do.
+
+    Args:
+        strength: that of samples which begin from pictures, if there are to be any.
 
     Raises:
         UsageError: as :func:`sample`.
     """
     latent_size = model.latent_size(options.height or model.image_size[0], options.width or model.image_size[1])
     _guidance(model, options)
-    _scheduler(model, options, latent_size)
+    _scheduler(model, options, latent_size, None if strength is None else Start((), strength))
     if options.capture:
         tokens = options.attention_tokens or model.defaults.attention_tokens
         with model.capture(latent_size, [(1,)], options.attention_levels, tokens):
@@ -105,11 +114,16 @@ def _guidance(model: DiffusionModel, options: SampleOptions) -> float:
     return guidance
 
 
-def _scheduler(model: DiffusionModel, options: SampleOptions, latent_size: tuple[int, int]) -> tuple[Any, Tensor]:
-    """A fresh scheduler, set to the number of steps, and its noise levels."""
+def _scheduler(
+    model: DiffusionModel, options: SampleOptions, latent_size: tuple[int, int], start: Start | None
+) -> tuple[Any, Tensor]:
+    """A fresh scheduler, set to the number of steps, and the noise levels of those that are run."""
     steps = options.steps or model.defaults.steps
     scheduler = build_scheduler(options.scheduler or model.defaults.scheduler, model.scheduler)
-    return scheduler, set_steps(scheduler, steps, model.device, model.schedule(steps, latent_size))
+    timesteps = set_steps(scheduler, steps, model.device, model.schedule(steps, latent_size))
+    if start is not None:
+        timesteps = last_steps(scheduler, timesteps, steps, start.steps(steps))
+    return scheduler, timesteps
 
 
 def denoise(
@@ -118,8 +132,9 @@ def denoise(
     seeds: Sequence[int],
     latent_size: tuple[int, int],
     options: SampleOptions,
+    start: Start | None = None,
 ) -> Tensor:
-    """Latents (B, C, h, w) from noise.
+    """Latents (B, C, h, w) from noise, or from noised pictures.
 
     With guidance by a second pass, a batch is [unconditional rows, conditional rows]; a distilled model is told the
     scale and makes one pass.
@@ -127,11 +142,14 @@ def denoise(
     if len(seeds) != len(conditioning.hidden):
         raise UsageError(f"{len(conditioning.hidden)} prompts but {len(seeds)} seeds")
     guidance = _guidance(model, options)
-    scheduler, timesteps = _scheduler(model, options, latent_size)
+    scheduler, timesteps = _scheduler(model, options, latent_size, start)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = (1, model.latent_channels, *latent_size)
-    noise = torch.cat([torch.randn(shape, generator=g, dtype=model.dtype) for g in generators])
-    x_t = noise.to(model.device) * getattr(scheduler, "init_noise_sigma", 1.0)
+    noise = torch.cat([torch.randn(shape, generator=g, dtype=model.dtype) for g in generators]).to(model.device)
+    if start is None:
+        x_t = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+    else:
+        x_t = noised(scheduler, _encoded(model, start, noise), noise, timesteps[0])
     twice = guidance > 1 and model.guidance_kind == "unconditional"
     if twice:
         conditioning = conditioning.after(model.unconditional(len(seeds)))
@@ -144,3 +162,12 @@ def denoise(
             output = without + guidance * (with_prompt - without)
         x_t = scheduler_step(scheduler, output, t, x_t, generators)
     return x_t
+
+
+def _encoded(model: DiffusionModel, start: Start, like: Tensor) -> Tensor:
+    """The pictures' latents, their means, in the shape and precision of ``like``."""
+    x0 = model.encode_images(start.images).mean
+    if x0.shape != like.shape:
+        expected, got = (f"{len(x)} with latents of {tuple(x.shape[-2:])}" for x in (like, x0))
+        raise UsageError(f"expected a picture of its size for each sample to begin from, {expected}, got {got}")
+    return x0.to(like)

@@ -10,6 +10,7 @@ from aligndiff_cli.engine.options import Flag
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, MODEL, MOST_PIXELS, DiffusionOptions
 
+START = "Start from a real picture (beyond the paper)"
 Side = Annotated[int | None, Flag("Pixels.", MODEL, 8, MOST_PIXELS, unset="the model's own")]
 
 
@@ -63,6 +64,24 @@ class GenerateOptions(DiffusionOptions):
             unset="maximum, or what the model suggests",
         ),
     ] = None
+    start: Annotated[
+        Literal["noise", "real"],
+        Flag(
+            "What the inverted half starts from: noise (the paper) or its own real picture, noised (after SDEdit and "
+            "DA-Fusion), whose mask is then kept as well, for `aligndiff mask --coarse`.",
+            START,
+        ),
+    ] = "noise"
+    strength: Annotated[
+        float,
+        Flag(
+            "Share of the sampling steps that is run then: low keeps the picture, 1 keeps almost nothing of it.",
+            START,
+            0,
+            1,
+            of={"start": ("real",)},
+        ),
+    ] = 0.6
     height: Side = None
     width: Side = None
     batch: Annotated[
@@ -72,6 +91,8 @@ class GenerateOptions(DiffusionOptions):
 
     def check(self) -> None:
         self.attention_levels  # noqa: B018  reading it checks it
+        if self.strength == 0:
+            raise UsageError("--strength: expected more than 0, got 0", remedy="The real picture itself needs no model")
 
     @property
     def attention_levels(self) -> tuple[int, ...] | None:

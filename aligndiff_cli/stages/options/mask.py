@@ -64,6 +64,14 @@ class MaskOptions(SegmenterOptions):
             of={"segmenter": (*FEW_SHOT, "noise-learning")},
         ),
     ] = "coarse"
+    coarse: Annotated[
+        Literal["attention", "real", "both"],
+        Flag(
+            "Coarse masks: attention (the paper), real (the mask of the real picture a sample starts from, see "
+            "`aligndiff generate --start real`) or both. Samples that start from noise have attention alone.",
+            METHOD,
+        ),
+    ] = "attention"
     attention_threshold: Annotated[
         float | None,
         Flag("Where the soft attention map is cut.", METHOD, 0, 1, unset="0.4, or what the model suggests"),
