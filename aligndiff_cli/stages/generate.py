@@ -17,14 +17,15 @@ from aligndiff_cli.engine.run_file import relative_to_folder, require_run
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
-from aligndiff_cli.method.prompts import Prompt, class_words
+from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
-from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, embedding_prompt, load_model
+from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, load_model
 from aligndiff_cli.stages.options.generate import GenerateOptions
+from aligndiff_cli.stages.prompting import Prompting, kinds_of
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 
 SHOWN = 8
@@ -40,6 +41,7 @@ class GenerateStage(Stage[GenerateOptions]):
         super().__init__(options)
         self.bank_run = require_run(options.bank, "invert", "--bank")
         self._source = options.model or self.bank_run.models["diffusion"]["source"]
+        self.prompting = Prompting(options.prompts, options.template)
 
     @cached_property
     def about(self) -> Description:
@@ -82,6 +84,8 @@ class GenerateStage(Stage[GenerateOptions]):
     def verify(self) -> None:
         """Refuse settings that the model cannot be sampled with (UsageError)."""
         check_sampling(self.model, self.sample_options)
+        if self.prompting.negates:
+            check_sampling(self.model, replace(self.sample_options, negative="anything"))
 
     def resolved(self) -> GenerateOptions:
         """The options with the model's own settings filled in."""
@@ -104,6 +108,10 @@ class GenerateStage(Stage[GenerateOptions]):
         """Where the model's coarse masks are to be cut, for the stages that read them."""
         return {"mask_threshold": self.about.defaults.mask_threshold}
 
+    def told(self) -> dict[str, Any]:
+        """The digest of the file of prompts."""
+        return self.prompting.told()
+
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""
         return {"diffusion": {"source": self._source, "fingerprint": self.about.fingerprint}}
@@ -120,12 +128,14 @@ class GenerateStage(Stage[GenerateOptions]):
         tell_if_in_use(self.options.bank)
         problems = torn_records(self.options.bank)
         self._embeddings = self._read_bank(records.values(), problems)
+        classes = sorted({record.cls for record in records.values()})
+        self.prompting.check(classes, set(kinds_of(self._counts())))
         groups: list[Sequence[Item]] = []
-        for cls in sorted({record.cls for record in records.values()}):
+        for cls in classes:
             try:
-                self.about.check_prompt(Prompt(self.options.template, class_words(cls)))
+                self.prompting.check_prompts(self.about, cls, None)
             except InputError as error:
-                problems.append(InputError(error.what, self.options.bank / cls, error.remedy))
+                problems.append(InputError(error.what, error.where or self.options.bank / cls, error.remedy))
                 continue
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             groups += list(chunks(self._inverted(cls, own), self.options.batch))
@@ -144,9 +154,9 @@ class GenerateStage(Stage[GenerateOptions]):
                 if width != self.about.embedding_dim:
                     what = f"expected an embedding of width {self.about.embedding_dim}, got {width}"
                     raise InputError(what, path, "It was learnt with another model: put back the one that was here")
-                self.about.check_prompt(embedding_prompt(embedding, record.cls))
+                self.prompting.check_prompts(self.about, record.cls, embedding)
             except (InputError, UsageError) as error:  # the template is the file's, not the command's
-                problems.append(InputError(error.what, path, error.remedy))
+                problems.append(InputError(error.what, error.where or path, error.remedy))
             else:
                 usable[record.id] = name
         return usable
@@ -161,8 +171,7 @@ class GenerateStage(Stage[GenerateOptions]):
             record = records[n % len(records)]
             if record.id in self._embeddings:
                 name = self._embeddings[record.id]
-                parameters = {"kind": INVERTED, "embedding": record.id}
-                yield Item(f"{cls}/{INVERTED}-{n:04d}", cls, {name: self._bank_digest(name)}, parameters)
+                yield self._item(f"{cls}/{INVERTED}-{n:04d}", cls, name, {"kind": INVERTED, "embedding": record.id})
 
     @cache  # noqa: B019  one stage object per process
     def _bank_digest(self, name: str) -> str:
@@ -170,7 +179,13 @@ class GenerateStage(Stage[GenerateOptions]):
 
     def _text(self, cls: str) -> Iterator[Item]:
         for n in range(self._counts()[1]):
-            yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT})
+            yield self._item(f"{cls}/{TEXT}-{n:04d}", cls, "", {"kind": TEXT})
+
+    def _item(self, item_id: str, cls: str, embedding: str, parameters: dict[str, str]) -> Item:
+        """One picture; ``embedding`` is its file in the bank, if it has one."""
+        inputs = {embedding: self._bank_digest(embedding)} if embedding else {}
+        drawn = self.prompting.parameters(cls, parameters["kind"], item_id, self.options.seed)
+        return Item(item_id, cls, inputs | self.prompting.inputs(cls), parameters | drawn)
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Sample one batch and write its images and coarse maps.
@@ -181,9 +196,10 @@ class GenerateStage(Stage[GenerateOptions]):
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
         empty = self.options.batch - len(group)
+        options = replace(self.sample_options, negative=self.prompting.negative(group[0].cls))
         try:
             images, coarse = sample(
-                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options
+                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, options
             )
         except ModelError as error:
             names = ", ".join(
@@ -205,11 +221,10 @@ class GenerateStage(Stage[GenerateOptions]):
         advance(len(group), group[0].cls)
 
     def _prompt(self, item: Item) -> Prompt:
-        words = class_words(item.cls)
-        if item.parameters["kind"] == TEXT:
-            return Prompt(self.options.template, words)
-        embedding = bank.read_embedding(contained(self.options.bank, next(iter(item.inputs))))
-        return embedding_prompt(embedding, item.cls)
+        embedding = None
+        if item.parameters["kind"] == INVERTED:
+            embedding = bank.read_embedding(contained(self.options.bank, self._embeddings[item.parameters["embedding"]]))
+        return self.prompting.prompt(item.cls, item.parameters.get("template"), embedding)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """A contact sheet and a line of the table for each class."""

@@ -38,6 +38,14 @@ class GenerateOptions(DiffusionOptions):
         Flag("Sampler: ddim, ddpm, euler, dpm++ ... or any diffusers class.", METHOD, unset="the model's own"),
     ] = None
     template: Annotated[str, Flag("Prompt of the other half, by text alone.", METHOD)] = "a photo of a {class}"
+    prompts: Annotated[
+        Path | None,
+        Flag(
+            "YAML file of templates and a negative prompt, for all classes or one (beyond the paper); one template is "
+            "drawn for each picture.",
+            METHOD,
+        ),
+    ] = None
     attention: Annotated[
         str | None,
         Flag(
