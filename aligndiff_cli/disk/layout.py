@@ -40,6 +40,8 @@ IMAGES = "images"
 COARSE = "coarse"
 MASKS = "masks"
 
+DIVERSITY = "diversity.json"
+
 CLASSES = "classes.txt"
 OOD = "ood.txt"
 

@@ -120,7 +120,9 @@ class _Reader:
         seen = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise self._wrong(key, f"{name}: expected the name of a part, got {_kind(key)}", f"{QUOTES}".capitalize())
+                raise self._wrong(
+                    key, f"{name}: expected the name of a part, got {_kind(key)}", f"{QUOTES}".capitalize()
+                )
             if key.value in seen:
                 raise self._wrong(key, f"{name} names {key.value!r} twice", "Keep one of them")
             seen.add(key.value)
@@ -128,7 +130,9 @@ class _Reader:
 
     def _templates(self, node: Any) -> tuple[Line, ...]:
         if not isinstance(node, yaml.SequenceNode):
-            raise self._wrong(node, f"templates: expected a list, got {_kind(node)}", "One template a line, after a dash")
+            raise self._wrong(
+                node, f"templates: expected a list, got {_kind(node)}", "One template a line, after a dash"
+            )
         if not node.value:
             raise self._wrong(node, "templates: the list is empty", "Give a template, or remove the list")
         return tuple(self._text(one, "templates") for one in node.value)

@@ -76,7 +76,7 @@ class Clip:
 
     @torch.inference_mode()
     def text(self, text: str) -> Tensor:
-        """The point of a text, (D,) float32 of length 1 on the CPU; what is longer than the network takes is cut off."""
+        """The point of a text, (D,) float32 of length 1 on the CPU; what is too long for the network is cut off."""
         ids = self._tokenizer(
             text, padding="max_length", truncation=True, max_length=self._length, return_tensors="pt", verbose=False
         ).input_ids

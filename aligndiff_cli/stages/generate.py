@@ -15,8 +15,10 @@ from aligndiff_cli.engine.lock import tell_if_in_use
 from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.engine.run_file import relative_to_folder, require_run
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
+from aligndiff_cli.method.diversity import NEAR
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
@@ -24,9 +26,11 @@ from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.report.sheets import generation_sheet
 from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, load_model
+from aligndiff_cli.stages.looks import Figures, Looks
 from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.prompting import Prompting, kinds_of
 from aligndiff_cli.stages.samples import INVERTED, TEXT
+from aligndiff_cli.stages.scoring import SCORE_COLUMNS, SCORED_BY, Scorer, score_cells
 
 SHOWN = 8
 """Images of each kind on a contact sheet."""
@@ -42,6 +46,8 @@ class GenerateStage(Stage[GenerateOptions]):
         self.bank_run = require_run(options.bank, "invert", "--bank")
         self._source = options.model or self.bank_run.models["diffusion"]["source"]
         self.prompting = Prompting(options.prompts, options.template)
+        self.scorer = Scorer(options.clip, options, self.bank_run) if options.clip else None
+        self._figures: dict[str, Figures] = {}
 
     @cached_property
     def about(self) -> Description:
@@ -109,8 +115,8 @@ class GenerateStage(Stage[GenerateOptions]):
         return {"mask_threshold": self.about.defaults.mask_threshold}
 
     def told(self) -> dict[str, Any]:
-        """The digest of the file of prompts."""
-        return self.prompting.told()
+        """The digest of the file of prompts, and what marks pictures."""
+        return {**self.prompting.told(), **(self.scorer.told() if self.scorer else {})}
 
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""
@@ -198,9 +204,7 @@ class GenerateStage(Stage[GenerateOptions]):
         empty = self.options.batch - len(group)
         options = replace(self.sample_options, negative=self.prompting.negative(group[0].cls))
         try:
-            images, coarse = sample(
-                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, options
-            )
+            images, coarse = sample(self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, options)
         except ModelError as error:
             names = ", ".join(
                 sorted({item.parameters["embedding"] for item in group if "embedding" in item.parameters})
@@ -223,12 +227,25 @@ class GenerateStage(Stage[GenerateOptions]):
     def _prompt(self, item: Item) -> Prompt:
         embedding = None
         if item.parameters["kind"] == INVERTED:
-            embedding = bank.read_embedding(contained(self.options.bank, self._embeddings[item.parameters["embedding"]]))
+            embedding = bank.read_embedding(
+                contained(self.options.bank, self._embeddings[item.parameters["embedding"]])
+            )
         return self.prompting.prompt(item.cls, item.parameters.get("template"), embedding)
+
+    def review(self, records: Mapping[str, Record], progress: Progress) -> Iterator[Record]:
+        """Score the pictures, where that is asked for, and see how different they are."""
+        looks = Looks(self.out, records)
+        unscored = len(self.scorer.pending(records)) if self.scorer else 0
+        progress.start(unscored + looks.pending(), "looks")
+        if self.scorer:
+            yield from self.scorer.score(records, progress.advance)
+        looks.update(progress.advance)
+        self._figures = looks.figures
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """A contact sheet and a line of the table for each class."""
         rows, pictures = [], []
+        scored = any(SCORED_BY in record.measured for record in records.values())
         for cls in sorted({record.cls for record in records.values()}):
             own = [record for record in records.values() if record.cls == cls]
             kinds = {
@@ -248,9 +265,13 @@ class GenerateStage(Stage[GenerateOptions]):
             write_png(path, generation_sheet(cls, shown))
             pictures.append(path)
             area = sum(r.measured["coarse_area"] for r in own) / len(own)
+            figures = self._figures[cls]
             rows.append([cls, str(len(kinds[INVERTED])), str(len(kinds[TEXT])), f"{area:.0%}"])
+            rows[-1] += [f"{figures.mean:.2f}", str(figures.near), *(score_cells(own) if scored else [])]
         following = f"aligndiff mask --images {self.out} --support {self._support()} --out masks/"
-        return Summary(["class", "inverted", "text", "coarse mask covers"], rows, pictures, following)
+        columns = ["class", "inverted", "text", "coarse mask covers", "diversity", f"near-duplicates (< {NEAR:g})"]
+        columns += SCORE_COLUMNS if scored else []
+        return Summary(columns, rows, pictures, following)
 
     def _support(self) -> str:
         """The support folder the bank was made from, as the next command would name it."""

@@ -1,4 +1,4 @@
-"""Which prompt draws which picture: `generate --template`, or a template drawn from a file of prompts (beyond the paper).
+"""Which prompt draws which picture: `generate --template`, or a template from a file of prompts (beyond the paper).
 
 A picture's template is drawn by (run seed, its id) from those that fit its kind: with an embedding those that hold
 ``{v*}``, without one those that hold ``{class}``, where ``{v*}`` is left out. So a class more in the file, or pictures
@@ -47,7 +47,9 @@ class Prompting:
         self._template = template
         self.path = path
         if self._file.all.templates and template != TEXT_TEMPLATE:
-            raise UsageError("--template has no meaning beside templates for all classes", path, "Leave out one of them")
+            raise UsageError(
+                "--template has no meaning beside templates for all classes", path, "Leave out one of them"
+            )
         for entry in (self._file.all, *self._file.classes.values()):
             for line in entry.templates or ():
                 with_line(line, path, check_template)

@@ -20,7 +20,7 @@ SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "nu
 
 
 def save_clip(kind: str, folder: Path) -> Path:
-    """A network of 32 x 32 pixels in patches of 8, whose points have 16 numbers, with its tokenizer and preprocessing."""
+    """A network of 32 x 32 pixels in patches of 8, whose points have 16 numbers, with tokenizer and preprocessing."""
     torch.manual_seed(0)
     vision = SIZES | {"image_size": 32, "patch_size": 8}
     if kind == "clip":

@@ -26,8 +26,8 @@ class InversionOptions:
         flip: probability that image and mask are mirrored together.
         vectors: tokens v* consists of.
         initializer: the word v* starts from.
-        templates: prompts that v* is learned in, see Prompt; of several, one is drawn for each noised sample (beyond the
-            release, which has one). The first is the one to generate with.
+        templates: prompts that v* is learned in, see Prompt; of several, one is drawn for each noised sample (beyond
+            the release, which has one). The first is the one to generate with.
         insertion: see Prompt.
         framing: what of a picture is looked at, see ``method.framing``.
         mask_mode, mask_threshold: how masks are brought to the latent's resolution, see latent_mask.
@@ -57,9 +57,7 @@ class InversionOptions:
         for template in self.templates:
             check_template(template)
             if "{v*}" not in template:
-                raise UsageError(
-                    f"the template {template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}"
-                )
+                raise UsageError(f"the template {template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} cannot be {getattr(self, name)!r}", remedy=f"Known: {', '.join(known)}")

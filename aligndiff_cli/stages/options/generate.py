@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from aligndiff_cli.engine.options import Flag
+from aligndiff_cli.engine.options import GIVEN, Flag
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, MODEL, MOST_PIXELS, DiffusionOptions
 
@@ -73,6 +73,40 @@ class GenerateOptions(DiffusionOptions):
     ] = None
     height: Side = None
     width: Side = None
+    clip: Annotated[
+        str | None,
+        Flag(
+            "CLIP or SigLIP that scores every picture against its prompt and the real ones (beyond the paper): a folder "
+            "or hub id, e.g. openai/clip-vit-large-patch14.",
+            MODEL,
+            reads=True,
+        ),
+    ] = None
+    min_clip_score: Annotated[
+        float | None,
+        Flag(
+            "Cosine with its prompt below which a picture is marked: it is kept, and later stages leave it out. A "
+            "later run may ask for another.",
+            METHOD,
+            -1,
+            1,
+            unset="none is marked",
+            decides=False,
+            of={"clip": GIVEN},
+        ),
+    ] = None
+    min_real_score: Annotated[
+        float | None,
+        Flag(
+            "The same of its mean cosine with the real pictures of its class.",
+            METHOD,
+            -1,
+            1,
+            unset="none is marked",
+            decides=False,
+            of={"clip": GIVEN},
+        ),
+    ] = None
     batch: Annotated[
         int,
         Flag("Images sampled at once; the last batch is filled up, so that more may be asked for later.", MODEL, 1),

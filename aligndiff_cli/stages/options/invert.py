@@ -48,8 +48,8 @@ class InvertOptions(DiffusionOptions):
     template: Annotated[
         tuple[str, ...],
         Flag(
-            "Prompt with {v*} and {class}; without {class}, v* is the noun (textual inversion). Given several times, one "
-            "is drawn per step and noised picture (beyond the paper), and the first is what `generate` uses.",
+            "Prompt with {v*} and {class}; without {class}, v* is the noun (textual inversion). Given several times, "
+            "one is drawn per step and noised picture (beyond the paper), and the first is what `generate` uses.",
             METHOD,
         ),
     ] = ("a photo of a {v*} {class}",)
