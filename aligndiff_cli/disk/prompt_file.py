@@ -153,6 +153,6 @@ def _line(node: Any) -> int:
 
 
 def _kind(node: Any) -> str:
-    if node is None:
+    if node is None or node.tag == "tag:yaml.org,2002:null":
         return "nothing"
     return {"mapping": "parts by name", "sequence": "a list", "scalar": "a single value"}[node.id]

@@ -21,8 +21,8 @@ LUMA = (0.299, 0.587, 0.114)
 LOOK = CELLS * CELLS * 5
 """Numbers of a look: of each cell three of colour and two of edges."""
 NEAR = 0.02
-"""Distance below which two pictures are near-duplicates: twice what noise of 8 grey values or JPEG of quality 75 makes of
-a picture. Two different aeroplanes in the same blue sky were 0.03 apart, other photographs of a class 0.09 and more.
+"""Distance below which two pictures are near-duplicates: twice what noise of 8 grey values or JPEG of quality 75 makes
+of a picture. Two different aeroplanes in the same blue sky were 0.03 apart, other photographs of a class 0.09 and more.
 """
 _BLOCK = 512
 """Looks compared at once with as many others: 2 MB of distances."""

@@ -1,8 +1,8 @@
 """Scores of generated pictures by CLIP or SigLIP, and marks on those that fall short (beyond the paper).
 
 Two cosines are recorded for every picture: with its prompt (CLIP-T), and the mean of those with the real pictures of
-its class (CLIP-I), both as DreamBooth measures (Ruiz et al. 2023, Sec. 4.2). A marked picture is kept; later stages leave
-it out. D.4's test of whole pairs is another thing, see ``method/support_filter.py``.
+its class (CLIP-I), both as DreamBooth measures (Ruiz et al. 2023, Sec. 4.2). A marked picture is kept; later stages
+leave it out. D.4's test of whole pairs is another thing, see ``method/support_filter.py``.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ class GenerateOptions(DiffusionOptions):
     clip: Annotated[
         str | None,
         Flag(
-            "CLIP or SigLIP that scores every picture against its prompt and the real ones (beyond the paper): a folder "
-            "or hub id, e.g. openai/clip-vit-large-patch14.",
+            "CLIP or SigLIP that scores every picture against its prompt and the real ones (beyond the paper): a "
+            "folder or hub id, e.g. openai/clip-vit-large-patch14.",
             MODEL,
             reads=True,
         ),
