@@ -64,7 +64,7 @@ def test_every_path_is_known_as_read_or_written() -> None:
     every = [option for options in COMMANDS for option in options_of(options)]
     assert {o.name for o in every if o.flag.writes} == {"out", "base_model", "grounding"}
     assert {o.name for o in every if o.kind is Path and not o.reads and not o.flag.writes} == {"label_maps"}
-    assert {o.name for o in every if o.kind is str and o.reads} == {"model", "backbone", "sharpen"}
+    assert {o.name for o in every if o.kind is str and o.reads} == {"model", "backbone", "sharpen", "clip"}
 
 
 def without(options: type[Options], other: str, values: tuple[Any, ...]) -> list[str] | None:

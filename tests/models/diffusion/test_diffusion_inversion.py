@@ -146,7 +146,7 @@ def test_half_precision_learns_the_same(model, tiny_sd, dtype) -> None:
         ({"flip": 1.5}, "flip must be between 0 and 1"),
         ({"loss": "l1"}, "normalized, plain, foreground"),
         ({"insertion": "middle"}, "input, encoded"),
-        ({"template": "a photo of a {class}"}, r"no \{v\*\}"),
+        ({"templates": ("a photo of a {class}",)}, r"no \{v\*\}"),
     ],
 )
 def test_impossible_options_are_refused(change, message) -> None:
