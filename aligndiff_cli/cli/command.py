@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any
 
 import typer
@@ -147,7 +148,7 @@ def annotation(option: Option) -> Any:
 
     told: dict[str, Any] = {"help": flag.help, "rich_help_panel": flag.panel, "callback": check}
     told["metavar"] = _values(option)
-    one: Any = list[option.kind] if option.several else option.kind  # type: ignore[name-defined]
+    one: Any = GenericAlias(list, (option.kind,)) if option.several else option.kind
     kind = one | None if option.optional else one
     if flag.positional:
         return Annotated[kind, typer.Argument(**told)]
