@@ -93,7 +93,12 @@ def invert(
     found = inversion.invert(model, [instance], options, [item_seed(seed, name)])[0]
     if found.diverged:
         raise ModelError(f"the embedding of {name} diverged", remedy="Use a lower learning_rate, or float32")
-    header = {"class": name, "template": options.template, "insertion": options.insertion, "model": model.fingerprint}
+    header = {
+        "class": name,
+        "template": options.templates[0],
+        "insertion": options.insertion,
+        "model": model.fingerprint,
+    }
     token = next(iter(bank.prompt_tokens([name]).values()))
     return bank.Embedding(token, found.embedding, header, model.embedding_parts)
 

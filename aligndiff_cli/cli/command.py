@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any
 
 import typer
@@ -131,7 +132,9 @@ def given_options(options: type[Options], context: typer.Context, values: Mappin
 
 def default(option: Option) -> Any:
     """A parameter's default as Typer wants it."""
-    return inspect.Parameter.empty if required(option) else option.default
+    if required(option):
+        return inspect.Parameter.empty
+    return list(option.default) if option.several else option.default
 
 
 def annotation(option: Option) -> Any:
@@ -145,7 +148,8 @@ def annotation(option: Option) -> Any:
 
     told: dict[str, Any] = {"help": flag.help, "rich_help_panel": flag.panel, "callback": check}
     told["metavar"] = _values(option)
-    kind = option.kind | None if option.optional else option.kind  # type: ignore[operator]
+    one: Any = GenericAlias(list, (option.kind,)) if option.several else option.kind
+    kind = one | None if option.optional else one
     if flag.positional:
         return Annotated[kind, typer.Argument(**told)]
     either = option.kind is bool and option.default is not False

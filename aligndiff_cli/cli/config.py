@@ -18,7 +18,8 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
         return path
     names = {_key(parameter): name for parameter in context.command.params if (name := parameter.name)}
     known = {key: name for key, name in names.items() if key not in ("config", "help")}
-    values: dict[str, str] = {}
+    several = {parameter.name for parameter in context.command.params if getattr(parameter, "multiple", False)}
+    values: dict[str, str | list[str]] = {}
     for key, value in _entries(path):
         flag = key.lstrip("-").replace("-", "_")
         if flag not in known:
@@ -26,7 +27,9 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
             raise typer.BadParameter(f"{path}: no such flag: {key}. This command knows {listed}")
         if known[flag] in values:
             raise typer.BadParameter(f"{path}: names {key} twice")
-        values[known[flag]] = value
+        if isinstance(value, list) and known[flag] not in several:
+            raise typer.BadParameter(f"{path}: {key}: expected one value, got a list")
+        values[known[flag]] = [value] if isinstance(value, str) and known[flag] in several else value
     context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -37,8 +40,8 @@ def _key(parameter: Any) -> str:
     return str(long).lstrip("-").replace("-", "_")
 
 
-def _entries(path: Path) -> list[tuple[str, str]]:
-    """The ``flag: value`` lines of a file, both as text."""
+def _entries(path: Path) -> list[tuple[str, str | list[str]]]:
+    """The ``flag: value`` lines of a file, both as text; a list where there is one, of a flag given several times."""
     import yaml  # only now: --help should open at once
 
     try:
@@ -47,16 +50,23 @@ def _entries(path: Path) -> list[tuple[str, str]]:
         raise typer.BadParameter(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(top, yaml.MappingNode):
         raise typer.BadParameter(f"{path}: expected 'flag: value' lines, got {_kind(top)}")
-    entries = []
+    entries: list[tuple[str, str | list[str]]] = []
     for key, value in top.value:
         if not isinstance(key, yaml.ScalarNode):
             raise typer.BadParameter(f"{path}: expected the name of a flag, got {_kind(key)}")
-        if not isinstance(value, yaml.ScalarNode):
-            raise typer.BadParameter(f"{path}: {key.value}: expected one value, got {_kind(value)}")
-        if not value.value or value.tag == "tag:yaml.org,2002:null":
-            raise typer.BadParameter(f"{path}: {key.value} has no value: give one, or leave out the line")
-        entries.append((key.value, value.value))
+        if isinstance(value, yaml.SequenceNode) and value.value:
+            entries.append((key.value, [_value(path, key.value, one) for one in value.value]))
+        else:
+            entries.append((key.value, _value(path, key.value, value)))
     return entries
+
+
+def _value(path: Path, key: str, node: Any) -> str:
+    if getattr(node, "id", "") != "scalar":
+        raise typer.BadParameter(f"{path}: {key}: expected one value, got {_kind(node)}")
+    if not node.value or node.tag == "tag:yaml.org,2002:null":
+        raise typer.BadParameter(f"{path}: {key} has no value: give one, or leave out the line")
+    return str(node.value)
 
 
 def _kind(node: Any) -> str:

@@ -45,6 +45,8 @@ COARSE = "coarse"
 REAL = "real"
 MASKS = "masks"
 
+DIVERSITY = "diversity.json"
+
 CLASSES = "classes.txt"
 OOD = "ood.txt"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -64,10 +64,12 @@ class Option:
 
     Attributes:
         name: of the field; the flag is ``--name`` with dashes.
-        kind: its type without None: bool, int, float, str or Path; str where there are ``choices``.
+        kind: its type without None: bool, int, float, str or Path; str where there are ``choices``. Of one that may be
+            given several times (declared ``tuple[str, ...]``), the type of each value.
         optional: whether it may be None.
         choices: the allowed texts; empty where all are.
         default: MISSING where one must be given.
+        several: whether it may be given several times; its value is a tuple then.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Option:
     choices: tuple[str, ...]
     default: Any
     flag: Flag
+    several: bool = False
 
     @property
     def long(self) -> str:
@@ -100,6 +103,8 @@ class Option:
         """Why a value cannot be meant; None if it can."""
         if value is None:
             return None if self.optional else "expected a value, got None"
+        if self.several:
+            return next((problem for one in value if (problem := replace(self, several=False).problem(one))), None)
         if self.choices and value not in self.choices:
             return f"expected one of {', '.join(self.choices)}, got {value!r}"
         if self.kind in (int, float):
@@ -138,6 +143,9 @@ class Options:
             value = getattr(self, option.name)
             if option.kind is Path and isinstance(value, str):
                 object.__setattr__(self, option.name, Path(value))
+            elif option.several:
+                value = (value,) if isinstance(value, str) else tuple(value)
+                object.__setattr__(self, option.name, value)
             if problem := option.problem(value):
                 raise UsageError(f"{option.long}: {problem}")
         refuse_foreign(self, {o.name for o in options_of(type(self)) if getattr(self, o.name) != o.default})
@@ -189,9 +197,12 @@ def _option(name: str, hint: Any, default: Any) -> Option:
     parts = [part for part in (get_args(union) or (union,)) if part is not type(None)]
     if get_origin(union) is Literal:
         parts = [union]
+    several = get_origin(union) is tuple
+    if several:
+        parts = [part for part in parts if part is not Ellipsis]
     optional = type(None) in get_args(union)
     choices = tuple(get_args(parts[0])) if get_origin(parts[0]) is Literal else ()
-    return Option(name, str if choices else parts[0], optional, choices, default, flag)
+    return Option(name, str if choices else parts[0], optional, choices, default, flag, several)
 
 
 def required(option: Option) -> bool:

@@ -29,7 +29,9 @@ class Bar:
         self._begun = self._last = time.monotonic()
 
     def start(self, total: int, unit: str) -> None:
-        """Begin to count ``total`` units."""
+        """Begin to count ``total`` units; what was counted before is done with."""
+        self.close()
+        self._bar, self._done = None, 0
         self._total, self._unit = total, unit
         self._begun = self._last = time.monotonic()
         if self._quiet or total == 0 or not (sys.stderr.isatty() or "ipykernel" in sys.modules):

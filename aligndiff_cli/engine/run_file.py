@@ -31,6 +31,8 @@ class RunFile:
         inputs: name -> path of an input folder, relative to this one where both share a root.
         models: name -> ``{"source": ..., "fingerprint": ...}``.
         versions: package -> version.
+        told: what else the run went by and is told, but not compared with a later run's: what of it decides an item's
+            bytes is among the item's inputs.
     """
 
     command: str
@@ -39,6 +41,7 @@ class RunFile:
     inputs: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -67,6 +70,8 @@ def read_run(folder: Path) -> RunFile | None:
         raise FolderError(
             f"expected schema {SCHEMA}, got {data.get('schema')}", path, "Another version of aligndiff made it"
         )
+    if isinstance(data, dict):
+        data = {"told": {}, **data}
     try:
         check_fields(data, RUN)
         check_known(data, RUN)

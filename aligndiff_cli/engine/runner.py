@@ -113,7 +113,7 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
                     done, failed = _run_group(stage, part, manifest, shown)
                     made += done
                     problems += failed
-        return end(stage, plan, claim, team, made, problems)
+        return end(stage, plan, claim, team, made, problems, progress)
 
 
 def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
@@ -165,7 +165,15 @@ def _run_group(
     return done, problems
 
 
-def end(stage: Stage, plan: Plan, claim: Claim, team: Team, made: int, problems: Sequence[AligndiffError]) -> Outcome:
+def end(
+    stage: Stage,
+    plan: Plan,
+    claim: Claim,
+    team: Team,
+    made: int,
+    problems: Sequence[AligndiffError],
+    progress: Progress,
+) -> Outcome:
     """Say how it went; the last of all workers brings the records together and lets the stage finish."""
     if not team.leads:
         claim.release()
@@ -182,11 +190,23 @@ def end(stage: Stage, plan: Plan, claim: Claim, team: Team, made: int, problems:
         own = {item.id for index, group in enumerate(plan.groups) if team.share.has(index) for item in group}
         return Outcome(made, len(own & records.keys()) - made, problems, [], shares(plan, records, team.share))
     others = () if team.whole else read_failures(stage.out)
+    current = {item_id: record for item_id, record in records.items() if item_id in planned}
+    for reviewed in review(stage, current, progress):
+        records[reviewed.id] = current[reviewed.id] = reviewed
     rewrite(stage.out, records.values())
     write_failures(stage.out, list({str(p): p for p in (*problems, *others)}.values()))
-    current = {item_id: record for item_id, record in records.items() if item_id in planned}
     stale = sorted(records.keys() - planned)
     return Outcome(made, len(current) - made, problems, stale, stage.finish(current))
+
+
+def review(stage: Stage, records: Mapping[str, Record], progress: Progress) -> list[Record]:
+    """The records that a stage's review has changed, each committed as soon as it is there."""
+    with ManifestWriter(stage.out) as manifest:
+        changed = []
+        for record in stage.review(records, progress):
+            manifest.commit(record)
+            changed.append(record)
+    return changed
 
 
 def to_record(folder: Path, made: Made) -> Record:

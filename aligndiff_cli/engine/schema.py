@@ -60,6 +60,7 @@ RUN: Fields = {
     "inputs": TEXTS,
     "models": MODELS,
     "versions": NAMED,
+    "told": NAMED,
     "schema": WHOLE,
 }
 """Of every run file."""

@@ -13,6 +13,7 @@ from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.options import Options
 from aligndiff_cli.engine.run_file import RunFile, relative_to_folder
 from aligndiff_cli.engine.versions import versions
+from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import InputError
 
 
@@ -103,7 +104,8 @@ class Stage(ABC, Generic[Asked]):
         o = self.options
         inputs = {name: relative_to_folder(path, self.out) for name, path in o.folders().items()}
         options = plain({**self.resolved().recorded(), **self.facts()})
-        return RunFile(o.command, options, getattr(o, "seed", 0), inputs, self.models(), versions())
+        told = plain(self.told())
+        return RunFile(o.command, options, getattr(o, "seed", 0), inputs, self.models(), versions(), told)
 
     def resolved(self) -> Asked:
         """The options with what was left to a model or a method filled in, as far as it decides bytes."""
@@ -111,6 +113,10 @@ class Stage(ABC, Generic[Asked]):
 
     def facts(self) -> Mapping[str, Any]:
         """What else decides bytes, besides options, inputs and models."""
+        return {}
+
+    def told(self) -> Mapping[str, Any]:
+        """What else the run goes by; a later run may go by something else, see ``RunFile``."""
         return {}
 
     def models(self) -> Mapping[str, Mapping[str, str]]:
@@ -148,6 +154,16 @@ class Stage(ABC, Generic[Asked]):
     def make(self, item: Item) -> Made:
         """Make one item and write its files."""
         raise NotImplementedError
+
+    def review(self, records: Mapping[str, Record], progress: Progress) -> Iterator[Record]:
+        """Look at finished items together; yields, one by one, the records of those of which it has more to tell.
+
+        Their ids, inputs, outputs and parameters stay. Each is committed before the next is asked for.
+
+        Args:
+            records: of all planned items that are done.
+        """
+        return iter(())
 
     @abstractmethod
     def finish(self, records: Mapping[str, Record]) -> Summary:

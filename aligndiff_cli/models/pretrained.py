@@ -48,7 +48,7 @@ def normalisation(folder: Path) -> tuple[list[float], list[float]]:
     Raises:
         ModelError: the folder does not say.
     """
-    settings = _preprocessing(folder)
+    settings = preprocessing(folder)
     mean, std = settings.get("image_mean"), settings.get("image_std")
     if not (isinstance(mean, list) and isinstance(std, list) and len(mean) == len(std) == 3 and all(std)):
         raise ModelError(f"{PREPROCESSING} holds no image_mean and image_std of three channels", folder)
@@ -58,7 +58,7 @@ def normalisation(folder: Path) -> tuple[list[float], list[float]]:
     return [float(m) / factor for m in mean], [float(s) / factor for s in std]
 
 
-def _preprocessing(folder: Path) -> dict:
+def preprocessing(folder: Path) -> dict:
     """Settings of the image processor, in a file of their own or within the processor's, as newer libraries write."""
     if (folder / PREPROCESSING).is_file() or not (folder / PROCESSOR).is_file():
         return read_json(folder, PREPROCESSING)

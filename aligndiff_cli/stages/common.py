@@ -78,14 +78,17 @@ def dtype_name(dtype: torch.dtype) -> DType:
     return next(name for name, known in DTYPES.items() if known == dtype)
 
 
-def embedding_prompt(embedding: Embedding, cls: str) -> Prompt:
-    """The prompt in which an embedding was learnt, of a class by the name of its folder.
+def embedding_prompt(embedding: Embedding, cls: str, template: str | None = None) -> Prompt:
+    """A prompt with an embedding, of a class by the name of its folder.
+
+    Args:
+        template: None for the one that it was learnt in, the first if there were several.
 
     Raises:
         UsageError: the embedding's template is malformed.
     """
     insertion: Insertion = "encoded" if embedding.header.get("insertion") == "encoded" else "input"
-    return Prompt(embedding.header["template"], class_words(cls), embedding.vectors, insertion)
+    return Prompt(template or embedding.header["template"], class_words(cls), embedding.vectors, insertion)
 
 
 def segmenter_notes(o: SegmenterOptions) -> tuple[str, ...]:

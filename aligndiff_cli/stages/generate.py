@@ -17,20 +17,26 @@ from aligndiff_cli.engine.lock import tell_if_in_use
 from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
 from aligndiff_cli.engine.run_file import relative_to_folder, require_run
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
+from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import FolderError, GroupError, InputError, ModelError, UsageError
 from aligndiff_cli.method.attention import quantise
-from aligndiff_cli.method.prompts import Prompt, class_words
+from aligndiff_cli.method.diversity import NEAR
+from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
 from aligndiff_cli.models.diffusion.start import Start
 from aligndiff_cli.report.sheets import generation_sheet
-from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, embedding_prompt, load_model
+from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, load_model
+from aligndiff_cli.stages.looks import Figures, Looks
 from aligndiff_cli.stages.options.generate import GenerateOptions
+from aligndiff_cli.stages.prompting import Prompting, kinds_of
 from aligndiff_cli.stages.real_start import RealStarts
 from aligndiff_cli.stages.samples import INVERTED, TEXT
+from aligndiff_cli.stages.scoring import SCORE_COLUMNS, SCORED_BY, Scorer, score_cells
 
+NOISE: dict[str, object] = {"start": "noise"}
 SHOWN = 8
 """Images of each kind on a contact sheet."""
 
@@ -47,6 +53,9 @@ class GenerateStage(Stage[GenerateOptions]):
         self._starts: RealStarts | None = None
         if options.start == "real":
             self._starts = RealStarts(options.bank, self.bank_run, options.seed, options.strength)
+        self.prompting = Prompting(options.prompts, options.template)
+        self.scorer = Scorer(options.clip, options, self.bank_run) if options.clip else None
+        self._figures: dict[str, Figures] = {}
 
     @cached_property
     def about(self) -> Description:
@@ -88,7 +97,10 @@ class GenerateStage(Stage[GenerateOptions]):
 
     def verify(self) -> None:
         """Refuse settings that the model cannot be sampled with (UsageError)."""
-        check_sampling(self.model, self.sample_options, self.options.strength if self._starts else None)
+        strength = self.options.strength if self._starts else None
+        check_sampling(self.model, self.sample_options, strength)
+        if self.prompting.negates:
+            check_sampling(self.model, replace(self.sample_options, negative="anything"), strength)
 
     def resolved(self) -> GenerateOptions:
         """The options with the model's own settings filled in."""
@@ -111,6 +123,10 @@ class GenerateStage(Stage[GenerateOptions]):
         """Where the model's coarse masks are to be cut, for the stages that read them."""
         return {"mask_threshold": self.about.defaults.mask_threshold}
 
+    def told(self) -> dict[str, Any]:
+        """The digest of the file of prompts, and what marks pictures."""
+        return {**self.prompting.told(), **(self.scorer.told() if self.scorer else {})}
+
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""
         return {"diffusion": {"source": self._source, "fingerprint": self.about.fingerprint}}
@@ -127,12 +143,14 @@ class GenerateStage(Stage[GenerateOptions]):
         tell_if_in_use(self.options.bank)
         problems = torn_records(self.options.bank)
         self._embeddings = self._read_bank(records.values(), problems)
+        classes = sorted({record.cls for record in records.values()})
+        self.prompting.check(classes, set(kinds_of(self._counts())))
         groups: list[Sequence[Item]] = []
-        for cls in sorted({record.cls for record in records.values()}):
+        for cls in classes:
             try:
-                self.about.check_prompt(Prompt(self.options.template, class_words(cls)))
+                self.prompting.check_prompts(self.about, cls, None)
             except InputError as error:
-                problems.append(InputError(error.what, self.options.bank / cls, error.remedy))
+                problems.append(InputError(error.what, error.where or self.options.bank / cls, error.remedy))
                 continue
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)
             groups += list(chunks(self._inverted(cls, own), self.options.batch))
@@ -151,9 +169,9 @@ class GenerateStage(Stage[GenerateOptions]):
                 if width != self.about.embedding_dim:
                     what = f"expected an embedding of width {self.about.embedding_dim}, got {width}"
                     raise InputError(what, path, "It was learnt with another model: put back the one that was here")
-                self.about.check_prompt(embedding_prompt(embedding, record.cls))
+                self.prompting.check_prompts(self.about, record.cls, embedding)
             except (InputError, UsageError) as error:  # the template is the file's, not the command's
-                problems.append(InputError(error.what, path, error.remedy))
+                problems.append(InputError(error.what, error.where or path, error.remedy))
             else:
                 usable[record.id] = name
         if self._starts:
@@ -171,9 +189,8 @@ class GenerateStage(Stage[GenerateOptions]):
             if record.id in self._embeddings:
                 name = self._embeddings[record.id]
                 item_id = f"{cls}/{INVERTED}-{n:04d}"
-                inputs, start = self._starts.of_item(record, item_id) if self._starts else ({}, {"start": "noise"})
-                parameters = {"kind": INVERTED, "embedding": record.id, **start}
-                yield Item(item_id, cls, {name: self._bank_digest(name), **inputs}, parameters)
+                real, start = self._starts.of_item(record, item_id) if self._starts else ({}, NOISE)
+                yield self._item(item_id, cls, name, {"kind": INVERTED, "embedding": record.id, **start}, real)
 
     @cache  # noqa: B019  one stage object per process
     def _bank_digest(self, name: str) -> str:
@@ -181,7 +198,15 @@ class GenerateStage(Stage[GenerateOptions]):
 
     def _text(self, cls: str) -> Iterator[Item]:
         for n in range(self._counts()[1]):
-            yield Item(f"{cls}/{TEXT}-{n:04d}", cls, {}, {"kind": TEXT, "start": "noise"})
+            yield self._item(f"{cls}/{TEXT}-{n:04d}", cls, "", {"kind": TEXT, **NOISE}, {})
+
+    def _item(
+        self, item_id: str, cls: str, embedding: str, parameters: dict[str, object], real: Mapping[str, str]
+    ) -> Item:
+        """One picture; ``embedding`` is its file in the bank, if it has one, `real` digests of what it starts from."""
+        inputs = {embedding: self._bank_digest(embedding)} if embedding else {}
+        drawn = self.prompting.parameters(cls, str(parameters["kind"]), item_id, self.options.seed)
+        return Item(item_id, cls, {**inputs, **real, **self.prompting.inputs(cls)}, {**parameters, **drawn})
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Sample one batch and write its images and coarse maps.
@@ -192,10 +217,11 @@ class GenerateStage(Stage[GenerateOptions]):
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
         empty = self.options.batch - len(group)
+        options = replace(self.sample_options, negative=self.prompting.negative(group[0].cls))
         start, masks = self._start(group)
         try:
             images, coarse = sample(
-                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, self.sample_options, start
+                self.model, prompts + prompts[-1:] * empty, seeds + seeds[-1:] * empty, options, start
             )
         except ModelError as error:
             names = ", ".join(
@@ -227,15 +253,27 @@ class GenerateStage(Stage[GenerateOptions]):
         return self._starts.of_group(group, self.options.batch, height, width)
 
     def _prompt(self, item: Item) -> Prompt:
-        words = class_words(item.cls)
-        if item.parameters["kind"] == TEXT:
-            return Prompt(self.options.template, words)
-        embedding = bank.read_embedding(contained(self.options.bank, next(iter(item.inputs))))
-        return embedding_prompt(embedding, item.cls)
+        embedding = None
+        if item.parameters["kind"] == INVERTED:
+            embedding = bank.read_embedding(
+                contained(self.options.bank, self._embeddings[item.parameters["embedding"]])
+            )
+        return self.prompting.prompt(item.cls, item.parameters.get("template"), embedding)
+
+    def review(self, records: Mapping[str, Record], progress: Progress) -> Iterator[Record]:
+        """Score the pictures, where that is asked for, and see how different they are."""
+        looks = Looks(self.out, records)
+        unscored = len(self.scorer.pending(records)) if self.scorer else 0
+        progress.start(unscored + looks.pending(), "looks")
+        if self.scorer:
+            yield from self.scorer.score(records, progress.advance)
+        looks.update(progress.advance)
+        self._figures = looks.figures
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """A contact sheet and a line of the table for each class."""
         rows, pictures = [], []
+        scored = any(SCORED_BY in record.measured for record in records.values())
         for cls in sorted({record.cls for record in records.values()}):
             own = [record for record in records.values() if record.cls == cls]
             kinds = {
@@ -255,9 +293,13 @@ class GenerateStage(Stage[GenerateOptions]):
             write_png(path, generation_sheet(cls, shown))
             pictures.append(path)
             area = sum(r.measured["coarse_area"] for r in own) / len(own)
+            figures = self._figures[cls]
             rows.append([cls, str(len(kinds[INVERTED])), str(len(kinds[TEXT])), f"{area:.0%}"])
+            rows[-1] += [f"{figures.mean:.2f}", str(figures.near), *(score_cells(own) if scored else [])]
         following = f"aligndiff mask --images {self.out} --support {self._support()} --out masks/"
-        return Summary(["class", "inverted", "text", "coarse mask covers"], rows, pictures, following)
+        columns = ["class", "inverted", "text", "coarse mask covers", "diversity", f"near-duplicates (< {NEAR:g})"]
+        columns += SCORE_COLUMNS if scored else []
+        return Summary(columns, rows, pictures, following)
 
     def _support(self) -> str:
         """The support folder the bank was made from, as the next command would name it."""

@@ -78,7 +78,7 @@ class InvertStage(Stage[InvertOptions]):
             flip=o.flip,
             vectors=o.num_vectors,
             initializer=o.initializer,
-            template=o.template,
+            templates=o.template,
             insertion=o.insertion,
             framing=o.framing,
             mask_mode=o.latent_mask,
@@ -132,7 +132,8 @@ class InvertStage(Stage[InvertOptions]):
         unfit = {}
         for cls in sorted(classes):
             try:
-                self.about.check_prompt(Prompt(o.template, class_words(cls), v, o.insertion))
+                for template in o.templates:
+                    self.about.check_prompt(Prompt(template, class_words(cls), v, o.insertion))
             except InputError as error:
                 unfit[cls] = InputError(error.what, self.options.images / cls, error.remedy)
         return unfit
@@ -190,7 +191,7 @@ class InvertStage(Stage[InvertOptions]):
         files = [f"{item.id}{bank.SUFFIX}"]
         header = {
             "class": item.cls,
-            "template": self.inversion.template,
+            "template": self.inversion.templates[0],
             "insertion": self.inversion.insertion,
             "model": self.model.fingerprint,
         }
@@ -208,7 +209,7 @@ class InvertStage(Stage[InvertOptions]):
 
     def _preview(self, item_id: str, instance: Instance, inversion: Inversion) -> np.ndarray:
         """A picture: what the embedding generates, beside its source."""
-        prompt = Prompt(self.inversion.template, instance.class_name, inversion.embedding, self.inversion.insertion)
+        prompt = Prompt(self.inversion.templates[0], instance.class_name, inversion.embedding, self.inversion.insertion)
         count = self.options.preview
         seeds = [item_seed(self.options.seed, f"{item_id}/preview/{number}") for number in range(count)]
         images, _ = sample(self.model, [prompt] * count, seeds, SampleOptions(capture=False))

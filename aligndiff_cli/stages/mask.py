@@ -22,6 +22,7 @@ from aligndiff_cli.method.attention import coarse_threshold
 from aligndiff_cli.method.consensus import Refined
 from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET
+from aligndiff_cli.stages.marks import USE_MARKED, without_marked
 from aligndiff_cli.stages.masking.coarse import CoarseMasks
 from aligndiff_cli.stages.masking.grounding import GroundingRefiner
 from aligndiff_cli.stages.masking.mask_methods import (
@@ -85,6 +86,10 @@ class MaskStage(Stage[MaskOptions]):
         """Where the maps are cut in the end, for the stages that do the same, and which segmenter it came to be."""
         return {"attention_threshold": self._threshold, "segmenter": self.refiner.model()["source"]}
 
+    def told(self) -> dict[str, Any]:
+        """Whether marked images are used, for the stages that read their masks."""
+        return {USE_MARKED: True} if self.options.use_marked else {}
+
     def models(self) -> dict[str, dict[str, str]]:
         """The segmenter, and what sharpens its masks."""
         sam = {"sam": self.sharpener.model()} if self.sharpener else {}
@@ -102,6 +107,8 @@ class MaskStage(Stage[MaskOptions]):
             raise FolderError("holds no image", self.options.images, "Run `aligndiff generate` to its end first")
         self._coarse.read(records.values())
         problems = [*torn_records(self.options.images), *self.refiner.check()]
+        if not self.options.use_marked:
+            records = without_marked(records, self.options.images, problems)
         groups = []
         for cls in sorted({record.cls for record in records.values()}):
             own = sorted((record for record in records.values() if record.cls == cls), key=lambda record: record.id)

@@ -15,6 +15,7 @@ from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_
 from aligndiff_cli.engine.run_file import input_folder, require_run
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.evaluation.support_sets import INVERTED, TEXT
+from aligndiff_cli.stages.marks import USE_MARKED, without_marked
 
 __all__ = ["INVERTED", "TEXT", "Sample", "read_samples"]
 
@@ -76,12 +77,15 @@ def read_samples(masks: Path, problems: list[InputError]) -> list[Sample]:
     generated, recorded = read_records(synth), read_records(masks)
     if not recorded:
         raise FolderError("holds no masks", masks, "Run `aligndiff mask` to its end first")
+    samples, bad = [], [*torn_records(masks), *torn_records(synth)]
+    if not run.told.get(USE_MARKED):
+        marked = generated.keys() - without_marked(generated, synth, bad).keys()
+        recorded = {item_id: record for item_id, record in recorded.items() if item_id not in marked}
     refined = [record for record in recorded.values() if record.id in generated]
     if not refined:
         raise FolderError(f"has no record of the images that {masks} holds masks of", synth, "Generate them again")
     if strays := sorted(recorded.keys() - generated.keys()):
         log.info("%s has no record of %d images, so their masks are left out: %s", synth, len(strays), strays[0])
-    samples, bad = [], [*torn_records(masks), *torn_records(synth)]
     for record in sorted(refined, key=lambda record: record.id):
         try:
             samples.append(_sample(masks, synth, record, generated[record.id]))

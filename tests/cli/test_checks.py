@@ -64,7 +64,7 @@ def test_every_path_is_known_as_read_or_written() -> None:
     every = [option for options in COMMANDS for option in options_of(options)]
     assert {o.name for o in every if o.flag.writes} == {"out", "base_model", "grounding"}
     assert {o.name for o in every if o.kind is Path and not o.reads and not o.flag.writes} == {"label_maps"}
-    assert {o.name for o in every if o.kind is str and o.reads} == {"model", "backbone", "sharpen", "boxes"}
+    assert {o.name for o in every if o.kind is str and o.reads} == {"model", "backbone", "sharpen", "boxes", "clip"}
 
 
 def without(options: type[Options], other: str, values: tuple[Any, ...]) -> list[str] | None:
@@ -116,7 +116,10 @@ CONFIGS = [
     ("seed: 1.5", "--seed", "got '1.5' from"),
     ("steps: 2.5", "--steps", "got '2.5' from"),
     ("steps: [1]", "steps: expected one value, got a list"),
-    ("template: [a photo, of a]", "template: expected one value, got a list"),
+    ("initializer: [good, bad]", "initializer: expected one value, got a list"),
+    ("template: []", "template: expected one value, got a list"),
+    ("template: [a, [b]]", "template: expected one value, got a list"),
+    ("template: [a, ]\nsteps: [1]", "steps: expected one value, got a list"),
     ("template: {a: b}", "template: expected one value, got a mapping"),
     ("steps:", "steps has no value"),
     ("steps: null", "steps has no value"),

@@ -133,3 +133,12 @@ def test_a_worker_that_begins_while_another_looks_is_no_stranger(
     monkeypatch.setattr(run_file, "read_run", then_another_begins)
     assert own_run(tmp_path, "generate") is None
     assert own_run(tmp_path, "generate") == WHOLE
+
+
+def test_what_is_told_and_not_compared_may_be_missing(tmp_path: Path) -> None:
+    """As in a folder of an older version."""
+    write_run(tmp_path, WHOLE)
+    text = (tmp_path / "run.yaml").read_text()
+    assert "told: {}\n" in text
+    (tmp_path / "run.yaml").write_text(text.replace("told: {}\n", ""))
+    assert read_run(tmp_path) == WHOLE

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aligndiff_cli.engine.lock import Claim
-from aligndiff_cli.engine.manifest import read_records, rewrite
-from aligndiff_cli.engine.run_file import read_run, write_run
+from aligndiff_cli.engine.manifest import Record, read_records, rewrite
+from aligndiff_cli.engine.run_file import RunFile, read_run, write_run
 from aligndiff_cli.engine.runner import run_stage
+from aligndiff_cli.engine.workers import Progress
 from aligndiff_cli.errors import FolderError
 from tests.engine.letters import Killed, Letters, Silent, contents, go
 
@@ -147,3 +149,47 @@ def test_a_record_that_tells_other_parameters_than_the_plan_is_named(tmp_path: P
     edited(tmp_path, parameters={"place": ["c", 1]})
     with pytest.raises(FolderError, match=r"the record of 'b' says place = \['c', 1\], and it is \['b', 0.5\]"):
         go(Letters(tmp_path))
+
+
+class Counted(Letters):
+    """Letters that are weighed together afterwards, two to a pass."""
+
+    weight = 1
+
+    def describe(self) -> RunFile:
+        return replace(super().describe(), told={"weight": self.weight})
+
+    def review(self, records: Mapping[str, Record], progress: Progress) -> Iterator[Record]:
+        for record in records.values():
+            if record.measured.get("weight") != self.weight:
+                self.kill_after -= 1
+                if self.kill_after == 0:
+                    raise Killed
+                yield replace(record, measured={**record.measured, "weight": self.weight})
+
+
+def weights(folder: Path) -> dict[str, int | None]:
+    return {item_id: record.measured.get("weight") for item_id, record in read_records(folder).items()}
+
+
+def test_what_a_review_finds_is_kept_one_by_one(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        go(Counted(tmp_path, kill_after=5 + 3))  # five letters, two weights
+    assert list(weights(tmp_path).values()) == [1, 1, None, None, None]
+    outcome = go(Counted(tmp_path))
+    assert (outcome.made, outcome.kept) == (0, 5)
+    assert set(weights(tmp_path).values()) == {1}
+    whole = contents(tmp_path)
+    go(Counted(tmp_path / "other"))
+    assert contents(tmp_path / "other")["manifest.jsonl"] == whole["manifest.jsonl"]
+
+
+def test_a_review_by_another_measure_makes_nothing_again(tmp_path: Path) -> None:
+    go(Counted(tmp_path))
+    heavier = Counted(tmp_path)
+    heavier.weight = 2
+    assert go(heavier).made == 0
+    assert set(weights(tmp_path).values()) == {2}
+    run = read_run(tmp_path)
+    assert run is not None
+    assert run.told == {"weight": 2}

@@ -49,7 +49,7 @@ def test_choices_are_what_there_is(options: type[Options], name: str, there_is: 
     assert set(option.choices) == set(there_is)
 
 
-NAMES = {"latent_mask": "mask_mode", "num_vectors": "vectors"}
+NAMES = {"latent_mask": "mask_mode", "num_vectors": "vectors", "template": "templates"}
 
 
 def test_an_inversion_without_flags_is_the_methods() -> None:

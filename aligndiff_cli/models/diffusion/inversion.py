@@ -98,12 +98,17 @@ class _Encoded:
 
 @dataclass(frozen=True, eq=False)
 class _Draw:
-    """Samples of all instances, instance by instance, on the model's device."""
+    """Samples of all instances, instance by instance, on the model's device.
+
+    ``prompts`` are the different (instance, template) that they are given with, ``rows`` the one of each sample.
+    """
 
     x0: Tensor
     noise: Tensor
     t: Tensor
     masks: Tensor
+    prompts: tuple[tuple[int, int], ...]
+    rows: tuple[int, ...]
 
 
 def invert(
@@ -129,7 +134,7 @@ def invert(
     v = nn.Parameter(
         torch.stack([_start(model, i, options, s) for i, s in zip(instances, seeds, strict=True)]).to(model.device)
     )
-    held_out = _draw_held_out(model, data, seeds)
+    held_out = _draw_held_out(model, data, seeds, len(options.templates))
     initial = _held_out_losses(model, instances, options, v, held_out)
     losses = _optimise(model, instances, options, seeds, data, v, progress)
     final = _held_out_losses(model, instances, options, v, held_out)
@@ -188,33 +193,35 @@ def _descend(
     keep the text encoders' weights there, so with offloading it is built again when it is needed.
     """
     with torch.set_grad_enabled(not model.placement.offload):
-        conditioning = _condition(model, instances, options, v)
+        conditioning = _condition(model, instances, options, v, draw)
     leaves = conditioning.cut()
-    losses = _losses(model, options, leaves, draw)
+    losses = _losses(model, options, leaves, draw, len(instances))
     # Summed over instances: the gradient of each v* is that of its own mean loss.
     scaler.scale(losses.total.sum() / options.accumulation).backward()
     if model.placement.offload:
-        conditioning = _condition(model, instances, options, v)
+        conditioning = _condition(model, instances, options, v, draw)
     conditioning.join(leaves)
     return losses
 
 
 def _condition(
-    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor
+    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, draw: _Draw
 ) -> Conditioning:
-    """The prompts of all instances with their v*, encoded: one row per instance."""
-    names = [instance.class_name for instance in instances]
+    """The prompts of a draw with their v*, encoded, each once."""
     return model.encode_prompts(
-        [Prompt(options.template, name, v[i], options.insertion) for i, name in enumerate(names)]
+        [
+            Prompt(options.templates[template], instances[i].class_name, v[i], options.insertion)
+            for i, template in draw.prompts
+        ]
     )
 
 
-def _losses(model: DiffusionModel, options: InversionOptions, encoded: Conditioning, draw: _Draw) -> MaskedLoss:
+def _losses(
+    model: DiffusionModel, options: InversionOptions, encoded: Conditioning, draw: _Draw, instances: int
+) -> MaskedLoss:
     """Mean losses of each instance, each (instances,)."""
-    # Samples of one instance share its prompt: the text encoder runs once per instance.
-    instances = len(encoded.hidden)
     each = len(draw.t) // instances
-    conditioning = encoded.select([i for i in range(instances) for _ in range(each)])
+    conditioning = encoded.select(draw.rows)
     x_t, target = model.noise_and_target(draw.x0, draw.noise, draw.t)
     error = model.predict(x_t, draw.t, conditioning).float() - target
     losses = masked_mse(options.loss, error, draw.masks, options.background_weight)
@@ -226,32 +233,44 @@ def _held_out_losses(
     model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, held_out: list[_Draw]
 ) -> list[LossRecord]:
     """Losses of each instance on the held-out draws."""
-    encoded = _condition(model, instances, options, v)
-    means = torch.stack([torch.stack(_losses(model, options, encoded, draw)) for draw in held_out]).mean(0)
+    losses = []
+    for draw in held_out:
+        encoded = _condition(model, instances, options, v, draw)
+        losses.append(torch.stack(_losses(model, options, encoded, draw, len(instances))))
+    means = torch.stack(losses).mean(0)
     return [LossRecord(0, *values) for values in means.T.tolist()]
 
 
 def _draw(
     model: DiffusionModel, data: Sequence[_Encoded], generators: Sequence[torch.Generator], options: InversionOptions
 ) -> _Draw:
-    """Random samples of each instance: pair, mirroring, noise level, noise."""
-    rows, levels = [], []
+    """Random samples of each instance: pair, mirroring, noise level, template, noise."""
+    rows, levels, templates = [], [], []
     for own, g in zip(data, generators, strict=True):
         pair = torch.randint(own.pairs, (options.batch,), generator=g)
         mirrored = torch.rand(options.batch, generator=g) < options.flip
         rows.append(pair + own.pairs * mirrored)
         levels.append(torch.randint(model.train_steps, (options.batch,), generator=g))
-    return _gather(model, data, rows, torch.cat(levels), generators)
+        templates.append(_templates(len(options.templates), options.batch, g))
+    return _gather(model, data, rows, torch.cat(levels), templates, generators)
 
 
-def _draw_held_out(model: DiffusionModel, data: Sequence[_Encoded], seeds: Sequence[int]) -> list[_Draw]:
-    """Fixed samples at evenly spaced noise levels, in passes small enough for any group."""
+def _templates(known: int, count: int, generator: torch.Generator) -> list[int]:
+    """The template of each of ``count`` samples; where there is one, nothing is drawn."""
+    return [0] * count if known == 1 else torch.randint(known, (count,), generator=generator).tolist()
+
+
+def _draw_held_out(
+    model: DiffusionModel, data: Sequence[_Encoded], seeds: Sequence[int], templates: int
+) -> list[_Draw]:
+    """Fixed samples at evenly spaced noise levels, in passes small enough for any group; the templates take turns."""
     generators = [torch.Generator().manual_seed(item_seed(seed, "held-out")) for seed in seeds]
     levels = (torch.arange(_HELD_OUT_LEVELS) + 0.5) / _HELD_OUT_LEVELS * model.train_steps
     draws = []
     for k, chunk in enumerate(levels.long().split(4)):
         rows = [(torch.arange(len(chunk)) + len(chunk) * k) % own.pairs for own in data]
-        draws.append(_gather(model, data, rows, chunk.repeat(len(data)), generators))
+        turns = [(n + len(chunk) * k) % templates for n in range(len(chunk))]
+        draws.append(_gather(model, data, rows, chunk.repeat(len(data)), [turns] * len(data), generators))
     return draws
 
 
@@ -260,9 +279,12 @@ def _gather(
     data: Sequence[_Encoded],
     rows: Sequence[Tensor],
     levels: Tensor,
+    templates: Sequence[Sequence[int]],
     generators: Sequence[torch.Generator],
 ) -> _Draw:
     """The latents of ``rows`` of each instance, drawn from their moments, with fresh noise at ``levels``."""
+    given = [(i, template) for i, own in enumerate(templates) for template in own]
+    prompts = tuple(sorted(set(given)))
     x0, noise, masks = [], [], []
     for own, index, g in zip(data, rows, generators, strict=True):
         mean, std = own.moments.mean[index], own.moments.std[index]
@@ -271,7 +293,8 @@ def _gather(
         masks.append(own.masks[index])
     latents = torch.cat(x0)
     times = model.training_times(levels, (latents.shape[-2], latents.shape[-1])).to(model.device)
-    return _Draw(latents, torch.cat(noise).to(model.device), times, torch.cat(masks))
+    noisy = torch.cat(noise).to(model.device)
+    return _Draw(latents, noisy, times, torch.cat(masks), prompts, tuple(prompts.index(own) for own in given))
 
 
 def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions) -> _Encoded:
@@ -294,5 +317,5 @@ def _start(model: DiffusionModel, instance: Instance, options: InversionOptions,
     word = model.word_embedding(options.initializer)
     if options.insertion == "encoded":
         with torch.no_grad():
-            word = model.encoded_word(Prompt(options.template, instance.class_name, word))
+            word = model.encoded_word(Prompt(options.templates[0], instance.class_name, word))
     return spread_vectors(word, options.vectors, torch.Generator().manual_seed(item_seed(seed, "start")))

@@ -26,7 +26,9 @@ class InversionOptions:
         flip: probability that image and mask are mirrored together.
         vectors: tokens v* consists of.
         initializer: the word v* starts from.
-        template, insertion: see Prompt.
+        templates: prompts that v* is learned in, see Prompt; of several, one is drawn for each noised sample (beyond
+            the release, which has one). The first is the one to generate with.
+        insertion: see Prompt.
         framing: what of a picture is looked at, see ``method.framing``.
         mask_mode, mask_threshold: how masks are brought to the latent's resolution, see latent_mask.
         size: (height, width) images are resized to; None for the model's own.
@@ -42,7 +44,7 @@ class InversionOptions:
     flip: float = 0.5
     vectors: int = 1
     initializer: str = "good"
-    template: str = ADJECTIVE_TEMPLATE
+    templates: tuple[str, ...] = (ADJECTIVE_TEMPLATE,)
     insertion: Insertion = "input"
     framing: Framing = "window"
     mask_mode: MaskMode = "nearest-exact"
@@ -50,11 +52,12 @@ class InversionOptions:
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        check_template(self.template)
-        if "{v*}" not in self.template:
-            raise UsageError(
-                f"the template {self.template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}"
-            )
+        if not self.templates:
+            raise UsageError("there is no template to learn in", remedy="Give one: a photo of a {v*} {class}")
+        for template in self.templates:
+            check_template(template)
+            if "{v*}" not in template:
+                raise UsageError(f"the template {template!r} has no {{v*}}", remedy="Add it: a photo of a {v*} {class}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} cannot be {getattr(self, name)!r}", remedy=f"Known: {', '.join(known)}")

@@ -30,6 +30,8 @@ class SampleOptions:
         guidance: scale of classifier-free guidance, or of what a distilled model is told instead; 1 or less means
             none.
         scheduler: a name ``build_scheduler`` knows.
+        negative: prompt to guide away from, in place of the empty one (beyond the paper; Ho and Salimans 2022, Eq. 6,
+            with a text for "nothing").
         capture: whether coarse maps are made.
         attention_levels: layers they are read from, as halvings of the latent's resolution.
         attention_tokens, attention_scaling: see ``token_groups`` and ``soft_maps``.
@@ -40,6 +42,7 @@ class SampleOptions:
     steps: int | None = None
     guidance: float | None = None
     scheduler: str | None = None
+    negative: str = ""
     capture: bool = True
     attention_levels: tuple[int, ...] | None = None
     attention_tokens: Tokens | None = None
@@ -111,6 +114,9 @@ def _guidance(model: DiffusionModel, options: SampleOptions) -> float:
     guidance = model.defaults.guidance if options.guidance is None else options.guidance
     if guidance > 1 and model.guidance_kind == "none":
         raise UsageError(f"this model was distilled without guidance, got {guidance:g}", remedy="Leave guidance out")
+    if options.negative and not (guidance > 1 and model.guidance_kind == "unconditional"):
+        why = "with a guidance of 1 or less" if guidance <= 1 else "for this model, which is told its guidance"
+        raise UsageError(f"a negative prompt has no meaning {why}", remedy="Leave out the negative prompt")
     return guidance
 
 
@@ -124,6 +130,14 @@ def _scheduler(
     if start is not None:
         timesteps = last_steps(scheduler, timesteps, steps, start.steps(steps))
     return scheduler, timesteps
+
+
+def _unwanted(model: DiffusionModel, negative: str, count: int) -> Conditioning:
+    """What guidance leads away from: the empty prompt or a negative one, ``count`` times."""
+    if not negative:
+        return model.unconditional(count)
+    encoded = model.encode_prompts([Prompt("{class}", negative)]).select([0] * count)
+    return replace(encoded, class_tokens=((),) * count, v_tokens=((),) * count)
 
 
 def denoise(
@@ -152,7 +166,7 @@ def denoise(
         x_t = noised(scheduler, _encoded(model, start, noise), noise, timesteps[0])
     twice = guidance > 1 and model.guidance_kind == "unconditional"
     if twice:
-        conditioning = conditioning.after(model.unconditional(len(seeds)))
+        conditioning = conditioning.after(_unwanted(model, options.negative, len(seeds)))
     conditioning = replace(conditioning, guidance=guidance)
     for t in timesteps:
         x_in = scale_input(scheduler, torch.cat([x_t] * 2) if twice else x_t, t)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from aligndiff_cli.engine.options import Flag
+from aligndiff_cli.engine.options import GIVEN, Flag
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, MODEL, MOST_PIXELS, DiffusionOptions
 
@@ -39,6 +39,14 @@ class GenerateOptions(DiffusionOptions):
         Flag("Sampler: ddim, ddpm, euler, dpm++ ... or any diffusers class.", METHOD, unset="the model's own"),
     ] = None
     template: Annotated[str, Flag("Prompt of the other half, by text alone.", METHOD)] = "a photo of a {class}"
+    prompts: Annotated[
+        Path | None,
+        Flag(
+            "YAML file of templates and a negative prompt, for all classes or one (beyond the paper); one template is "
+            "drawn for each picture.",
+            METHOD,
+        ),
+    ] = None
     attention: Annotated[
         str | None,
         Flag(
@@ -84,6 +92,40 @@ class GenerateOptions(DiffusionOptions):
     ] = 0.6
     height: Side = None
     width: Side = None
+    clip: Annotated[
+        str | None,
+        Flag(
+            "CLIP or SigLIP that scores every picture against its prompt and the real ones (beyond the paper): a "
+            "folder or hub id, e.g. openai/clip-vit-large-patch14.",
+            MODEL,
+            reads=True,
+        ),
+    ] = None
+    min_clip_score: Annotated[
+        float | None,
+        Flag(
+            "Cosine with its prompt below which a picture is marked: it is kept, and later stages leave it out. A "
+            "later run may ask for another.",
+            METHOD,
+            -1,
+            1,
+            unset="none is marked",
+            decides=False,
+            of={"clip": GIVEN},
+        ),
+    ] = None
+    min_real_score: Annotated[
+        float | None,
+        Flag(
+            "The same of its mean cosine with the real pictures of its class.",
+            METHOD,
+            -1,
+            1,
+            unset="none is marked",
+            decides=False,
+            of={"clip": GIVEN},
+        ),
+    ] = None
     batch: Annotated[
         int,
         Flag("Images sampled at once; the last batch is filled up, so that more may be asked for later.", MODEL, 1),

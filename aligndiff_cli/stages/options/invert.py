@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from aligndiff_cli.engine.options import Flag
 from aligndiff_cli.stages.options.shared import FOLDERS, METHOD, MODEL, DiffusionOptions, MaskOrientation
@@ -46,8 +46,13 @@ class InvertOptions(DiffusionOptions):
     num_vectors: Annotated[int, Flag("Vectors of one v*.", METHOD, 1)] = 1
     initializer: Annotated[str, Flag("Word whose embedding v* begins as.", METHOD)] = "good"
     template: Annotated[
-        str, Flag("Prompt with {v*} and {class}; without {class}, v* is the noun (textual inversion).", METHOD)
-    ] = "a photo of a {v*} {class}"
+        tuple[str, ...],
+        Flag(
+            "Prompt with {v*} and {class}; without {class}, v* is the noun (textual inversion). Given several times, "
+            "one is drawn per step and noised picture (beyond the paper), and the first is what `generate` uses.",
+            METHOD,
+        ),
+    ] = ("a photo of a {v*} {class}",)
     batch: Annotated[
         int | None,
         Flag("Noised samples per instance and pass.", METHOD, 1, unset="4, or what the model suggests"),
@@ -77,3 +82,8 @@ class InvertOptions(DiffusionOptions):
         Flag("Instances that share one batch, each with its own v*. Lower it if memory runs out.", MODEL, 1),
     ] = 8
     preview: Annotated[int, Flag("Pictures per embedding to look at.", MODEL, 0)] = 4
+
+    def recorded(self) -> dict[str, Any]:
+        """One template is told as its text alone."""
+        told = super().recorded()
+        return told | ({"template": self.template[0]} if len(self.template) == 1 else {})

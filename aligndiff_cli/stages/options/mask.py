@@ -147,6 +147,9 @@ class MaskOptions(SegmenterOptions):
     noise_folds: Annotated[int, Flag("Parts; each is judged by a segmenter of the others.", NOISE, 2, of=_NOISE)] = 3
     noise_steps: Annotated[int, Flag("Training steps per part.", NOISE, 1, of=_NOISE)] = 60
     noise_iou: Annotated[float, Flag("Agreement below which an image is dropped.", NOISE, 0, 1, of=_NOISE)] = 0.6
+    use_marked: Annotated[
+        bool, Flag("Use pictures that `generate --min-clip-score` has marked as well.", METHOD, decides=False)
+    ] = False
     sharpen: Annotated[
         str | None,
         Flag(

@@ -146,7 +146,7 @@ def test_half_precision_learns_the_same(model, tiny_sd, dtype) -> None:
         ({"flip": 1.5}, "flip must be between 0 and 1"),
         ({"loss": "l1"}, "normalized, plain, foreground"),
         ({"insertion": "middle"}, "input, encoded"),
-        ({"template": "a photo of a {class}"}, r"no \{v\*\}"),
+        ({"templates": ("a photo of a {class}",)}, r"no \{v\*\}"),
     ],
 )
 def test_impossible_options_are_refused(change, message) -> None:
@@ -159,3 +159,50 @@ def test_a_mask_of_another_size_is_refused() -> None:
         Instance("dog", instance("dog").images, (np.zeros((30, 20), bool),))
     with pytest.raises(InputError, match="1 images and 0 masks"):
         Instance("dog", instance("dog").images, ())
+
+
+TEMPLATES = ("a photo of a {v*} {class}", "a big {v*} {class}", "a {v*}")
+
+
+def test_each_noised_sample_has_a_template_of_its_own(model, monkeypatch) -> None:
+    """In two passes of eight samples of two instances; every sample's row is its own instance's prompt."""
+    from aligndiff_cli.models.diffusion import inversion as module
+
+    draws = []
+    losses = module._losses
+
+    def seen(*args):
+        draws.append(args[3])
+        return losses(*args)
+
+    monkeypatch.setattr(module, "_losses", seen)
+    options = replace(OPTIONS, templates=TEMPLATES, batch=8, steps=2)
+    invert(model, [instance("dog"), instance("cat")], options, [1, 2])
+    learning = draws[4:6]  # held-out draws before and after them
+    assert [len(draw.rows) for draw in learning] == [16, 16]
+    for draw in learning:
+        given = [draw.prompts[row] for row in draw.rows]
+        assert [i for i, _ in given] == [0] * 8 + [1] * 8
+        assert len({template for _, template in given}) == 3
+    assert learning[0].rows != learning[1].rows
+    held_out = [draw.prompts[row][1] for draw in draws[:4] for row in draw.rows[:4]]
+    assert held_out == [n % 3 for n in range(16)]
+
+
+def test_several_templates_do_not_disturb_neighbours_and_repeat(model) -> None:
+    options = replace(OPTIONS, templates=TEMPLATES)
+    both = invert(model, [instance("dog"), instance("chess queen", seed=5)], options, [1, 2])
+    (alone,) = invert(model, [instance("chess queen", seed=5)], options, [2])
+    (again,) = invert(model, [instance("chess queen", seed=5)], options, [2])
+    torch.testing.assert_close(both[1].embedding, alone.embedding)
+    assert torch.equal(again.embedding, alone.embedding)
+    (one,) = invert(model, [instance("chess queen", seed=5)], OPTIONS, [2])
+    assert not torch.allclose(one.embedding, alone.embedding)
+
+
+@pytest.mark.parametrize(
+    ("templates", "reason"), [((), "there is no template"), (("a {v*}", "a {class}"), "has no {v")]
+)
+def test_every_template_needs_its_v(templates, reason) -> None:
+    with pytest.raises(UsageError, match=reason):
+        InversionOptions(templates=templates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ def assert_same_pixels(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert (difference > 0).mean() < 0.01
 
 
-def diffusers_images(folder: Path, guidance: float, scheduler: str | None = None) -> np.ndarray:
+def diffusers_images(
+    folder: Path, guidance: float, scheduler: str | None = None, negative: str | None = None
+) -> np.ndarray:
     import diffusers
 
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(
@@ -44,6 +47,7 @@ def diffusers_images(folder: Path, guidance: float, scheduler: str | None = None
         pipe.scheduler = getattr(diffusers, scheduler).from_config(pipe.scheduler.config)
     images = pipe(
         [prompt.text for prompt in PROMPTS],
+        negative_prompt=negative and [negative] * 2,
         height=40,
         width=24,
         num_inference_steps=3,
@@ -108,6 +112,21 @@ def test_the_network_is_restored_after_an_error(model) -> None:
     with pytest.raises(RuntimeError):
         interrupted()
     assert model.unet.attn_processors == before
+
+
+def test_a_negative_prompt_is_the_plain_pipelines(model, tiny_sd) -> None:
+    options = SampleOptions(**SIZE, guidance=4.0, negative="big red cat")
+    ours, coarse = sample(model, PROMPTS, [5, 6], options)
+    assert_same_pixels(ours, diffusers_images(tiny_sd, 4.0, negative="big red cat"))
+    without, _ = sample(model, PROMPTS, [5, 6], replace(options, negative=""))
+    assert np.abs(ours.astype(int) - without).max() > 1
+    assert coarse is not None
+    assert coarse.shape == ours.shape[:3]
+
+
+def test_a_negative_prompt_without_guidance_is_refused(model) -> None:
+    with pytest.raises(UsageError, match="a negative prompt has no meaning with a guidance of 1 or less"):
+        check_sampling(model, SampleOptions(**SIZE, guidance=1.0, negative="cat"))
 
 
 def test_an_item_depends_on_its_own_seed_only(model) -> None:
