@@ -147,7 +147,7 @@ def annotation(option: Option) -> Any:
     told["metavar"] = _values(option)
     kind = option.kind | None if option.optional else option.kind  # type: ignore[operator]
     if flag.positional:
-        return Annotated[kind, typer.Argument(**told)]
+        return Annotated[kind, typer.Argument(**{**told, "metavar": told["metavar"] or option.name.upper()})]
     either = option.kind is bool and option.default is not False
     long = f"{option.long}/--no-{option.long[2:]}" if either else option.long
     short = [flag.short] if flag.short else []

@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from aligndiff_cli.cli.interrupts import work_begins
-from aligndiff_cli.cli.session import announced, errors_reported, output, show_error, show_table
+from aligndiff_cli.cli.session import announced, console, errors_reported, output, show_error, show_table
 from aligndiff_cli.engine.progress import Bar
 from aligndiff_cli.stages.options.report import ReportOptions
 
@@ -25,12 +25,14 @@ OPTIONS = ReportOptions
 def work(options: ReportOptions, *, force: bool, quiet: bool) -> None:
     """Write the page, and say where it is."""
     with errors_reported(), announced(quiet), closing(Bar(quiet)) as progress:
-        from aligndiff_cli.stages.report import make_report
+        from aligndiff_cli.stages.report import TOLD, make_report
 
         work_begins()
         made = make_report(options, progress, force=force)
-    for problem in made.problems:
+    for problem in made.problems[:TOLD]:
         show_error(problem, "[yellow]Not shown[/]")
+    if len(made.problems) > TOLD:
+        console.print(f"... and {len(made.problems) - TOLD} more")
     if not quiet:
         show_table(made.summary)
         output.print(f"{made.drawn} pictures drawn, {made.kept} already there.")

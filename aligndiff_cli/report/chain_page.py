@@ -6,6 +6,7 @@ Pictures lie beside the page and are loaded when they come into sight. Every nam
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -185,7 +186,12 @@ def _missing(page: ChainPage) -> str:
 
 
 def _pre(line: str) -> str:
-    return f" Next:</p>\n<pre>{html.escape(line)}</pre>" if line else "</p>"
+    return f" Next:</p>\n<pre>{_shell(line)}</pre>" if line else "</p>"
+
+
+def _shell(line: str) -> str:
+    """A shell line whose flags are not broken at their dashes."""
+    return "<code>" + re.sub(r"(?<= )--[a-z-]+", r"<span>\g<0></span>", html.escape(line)) + "</code>"
 
 
 def _classes(page: ChainPage, sizes: Sizes) -> list[str]:
@@ -265,13 +271,14 @@ def _stages(page: ChainPage) -> str:
 
 def _settings(settings: Settings) -> str:
     tables = "\n".join(table_html(table, settings.changed) for table in settings.tables)
-    return f"<details><summary>{html.escape(settings.heading)}</summary>\n{tables}\n</details>"
+    head = f"<details><summary>{html.escape(settings.heading)}</summary>"
+    return f'{head}\n<div class="settings">{tables}</div>\n</details>'
 
 
 def _commands(page: ChainPage) -> str:
     if not page.commands:
         return ""
-    lines = "".join(f"<code>{html.escape(line)}</code>" for line in page.commands)
+    lines = "".join(_shell(line) for line in page.commands)
     return (
         f'<section id="commands">\n<h2>Commands</h2>\n<div class="card">\n<p>What made this, in order, {html.escape(page.where)}.'
         f" Options at their default are left out; device and speed are not recorded.</p>\n<pre>{lines}</pre>\n</div>"

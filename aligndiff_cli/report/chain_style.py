@@ -41,19 +41,21 @@ figcaption { color: var(--soft); font-size: .82rem; line-height: 1.4; margin-top
 details { margin-top: .55rem; } .row + details { margin-top: 1.2rem; } summary { cursor: pointer; color: var(--accent); font-weight: 600; width: fit-content; }
 .many-pictures { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); }
 .many-pictures.of-scenes { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
-.many-pictures figure { margin: 0; content-visibility: auto; contain-intrinsic-size: auto 10rem; }
+.many-pictures figure { margin: 0; }
+.settings { display: flex; flex-wrap: wrap; gap: 0 3.5rem; } .settings .wide { max-width: 100%; }
 .wide { overflow-x: auto; margin: 1rem 0; -webkit-overflow-scrolling: touch; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .93rem; }
 table { overflow-wrap: break-word; }
 th, td { padding: .42rem 1.2rem .42rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; max-width: 12rem; line-height: 1.3; }
-td { max-width: 32rem; } .number { text-align: right; white-space: nowrap; } th.number { white-space: normal; }
+td { max-width: 32rem; } td:first-child { min-width: 8rem; } .number { text-align: right; white-space: nowrap; } th.number { white-space: normal; }
 tr.changed td { font-weight: 600; }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); }
 .charts figure { margin: 0; }
 pre { background: var(--code); border-radius: .6rem; padding: .8rem 1.1rem; margin: .3rem 0; white-space: pre-wrap;
   font: .88rem/1.55 ui-monospace, monospace; user-select: all; }
 pre code { display: block; font: inherit; padding: .25rem 0 .25rem 2.5ch; text-indent: -2.5ch; }
+pre span { white-space: nowrap; }
 code { font: .92em ui-monospace, monospace; }
 @media (max-width: 1000px) { .row { grid-template-columns: repeat(6, minmax(0, 1fr)); } .cell { grid-column: span 2; }
   .cell:nth-child(n + 4) { grid-column: span 3; } }
@@ -64,6 +66,7 @@ code { font: .92em ui-monospace, monospace; }
 @media print { :root { color-scheme: light; --ground: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb;
     --accent: #000; --warn: #fff; --warn-line: #888; --code: #f3f3f3; }
   @page { margin: 12mm; } body { font-size: 10pt; } header, main, footer { max-width: none; padding: 0; }
+  footer { padding-top: 1rem; }
   nav, details:not([open]) { display: none; } main > section { margin-top: 1.5rem; }
   .wide { overflow: visible; } table { font-size: 8pt; } th, td { padding-right: .6rem; } .number { white-space: normal; }
   .cell h4 { font-size: 8.5pt; white-space: nowrap; } figcaption { font-size: 7.5pt; } pre { font-size: 8pt; }

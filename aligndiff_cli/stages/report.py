@@ -33,6 +33,8 @@ STEPS = {
     "evaluate": "evaluations",
 }
 """What the stages of a chain are counted in."""
+TOLD = 10
+"""Problems that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def make_report(options: ReportOptions, progress: Progress, *, force: bool = Fal
         lead=_lead(classes, work),
         steps=steps,
         missing=lacking,
-        notes=[_told(problem, work) for problem in problems],
+        notes=_told(problems, work),
         chains=[rows for rows in chains if rows.rows],
         results=results,
         stages=tables.stages(work),
@@ -106,7 +108,7 @@ def check_own(out: Path) -> None:
     if PAGE in names:
         with (out / PAGE).open(encoding="utf-8", errors="replace") as file:
             if GENERATOR not in file.read(2000):
-                raise FolderError(f"holds a {PAGE} that is no page of `aligndiff report`", out, remedy)
+                raise FolderError(f"holds an {PAGE} that is no page of `aligndiff report`", out, remedy)
 
 
 def _heading(chain: Chain, work: Work) -> str:
@@ -137,12 +139,13 @@ def _lead(classes: Sequence[str], work: Work) -> str:
     return ", ".join(words)
 
 
-def _told(problem: AligndiffError, work: Work) -> str:
-    """A problem with its place as seen from the folder."""
-    if problem.where is None:
-        return str(problem)
-    where = work.name(Path(os.path.realpath(problem.where)))
-    return f"{where}: {problem.what}." + (f" {problem.remedy}." if problem.remedy else "")
+def _told(problems: Sequence[AligndiffError], work: Work) -> list[str]:
+    """The first problems, with their places as seen from the folder, and how many more there are."""
+    notes = []
+    for problem in problems[:TOLD]:
+        where = "" if problem.where is None else f"{work.name(Path(os.path.realpath(problem.where)))}: "
+        notes.append(f"{where}{problem.what}." + (f" {problem.remedy}." if problem.remedy else ""))
+    return [*notes, f"{len(problems) - TOLD} more files cannot be shown."] if len(problems) > TOLD else notes
 
 
 def _summary(work: Work, chains: Sequence[Rows]) -> Summary:

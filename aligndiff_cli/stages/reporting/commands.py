@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from aligndiff_cli.disk import layout, voc
 from aligndiff_cli.engine.options import Option, Options, options_of
 from aligndiff_cli.stages import options as declared
 from aligndiff_cli.stages.reporting.chains import Chain, StageFolder, Work
@@ -116,28 +117,37 @@ def _partial(chain: Chain, name: Name) -> list[tuple[str, str]]:
 
 
 def _following(chain: Chain, evaluated: bool, name: Name) -> list[tuple[str, str]]:
-    support = name(chain.support) if chain.support else "support"
-    if chain.bank is None and chain.synth is None and chain.masks is None:
-        return [("no embedding is learnt yet", f"aligndiff invert --images {shlex.quote(support)} --out bank")]
-    if chain.synth is None and chain.masks is None:
-        assert chain.bank is not None
+    support, base, query = (_named(path, chain, name) for path in (layout.SUPPORT, layout.BASE, layout.QUERY))
+    if not (chain.bank or chain.synth or chain.masks):
+        out = shlex.quote(name(chain.support.parent / "bank")) if chain.support else "bank"
+        return [("no embedding is learnt yet", f"aligndiff invert --images {support} --out {out}")]
+    if chain.bank and not (chain.synth or chain.masks):
         own, out = _beside(chain.bank, "synth", name)
         return [("no image is drawn yet", f"aligndiff generate --bank {own} --out {out}")]
-    if chain.masks is None:
-        assert chain.synth is not None
+    if chain.synth and not chain.masks:
         own, out = _beside(chain.synth, "masks", name)
-        line = f"aligndiff mask --images {own} --support {shlex.quote(support)} --out {out}"
+        line = f"aligndiff mask --images {own} --support {support} --out {out}"
         return [("the coarse masks are not refined yet", line)]
-    own, out = _beside(chain.masks, "scenes", name)
+    if not (chain.synth and chain.masks):  # what masks were made from is gone, and that is told
+        return []
     found = []
+    own, out = _beside(chain.masks, "scenes", name)
     if not chain.scenes:
-        line = f"aligndiff compose --foregrounds {own} --support {shlex.quote(support)} --base base/ --out {out}"
+        line = f"aligndiff compose --foregrounds {own} --support {support} --base {base} --out {out}"
         found.append(("no scene is composed yet", line))
     if not evaluated:
         out = _beside(chain.masks, "results", name)[1]
-        words = f"aligndiff evaluate fss --support {shlex.quote(support)} --query query/ --masks {own} --out {out}"
-        found.append(("nothing is evaluated yet", words))
+        scenes = chain.support is not None and (chain.support.parent / layout.QUERY / voc.PICTURES).is_dir()
+        protocol = f"gfss --base {base}" if scenes else "fss"
+        line = f"aligndiff evaluate {protocol} --support {support} --query {query} --masks {own} --out {out}"
+        found.append(("nothing is evaluated yet", line))
     return found
+
+
+def _named(folder: str, chain: Chain, name: Name) -> str:
+    """The support folder of a chain, or the base or query folder beside it, as the shell wants it."""
+    path = chain.support if folder == layout.SUPPORT or not chain.support else chain.support.parent / folder
+    return shlex.quote(name(path)) if path and path.is_dir() else f"{folder}/"
 
 
 def _classes(stage: StageFolder) -> set[str]:

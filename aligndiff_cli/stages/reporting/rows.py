@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from numbers import Real
+from pathlib import Path
 from typing import TypeVar
 
 from aligndiff_cli.disk import layout
@@ -14,7 +15,7 @@ from aligndiff_cli.errors import AligndiffError, FolderError
 from aligndiff_cli.report.chain_page import Cell, ClassRow, Group, Shot
 from aligndiff_cli.report.paint import Colour
 from aligndiff_cli.report.thumbnails import COARSE, PASTED, REAL, REFINED
-from aligndiff_cli.stages.reporting.chains import Chain
+from aligndiff_cli.stages.reporting.chains import Chain, StageFolder
 from aligndiff_cli.stages.reporting.pictures import Pictures, SampleFiles
 from aligndiff_cli.stages.reporting.scenes import Scenes
 
@@ -52,8 +53,10 @@ class ChainRows:
         self._masked = chain.masks.records if chain.masks else {}
         self._samples: dict[str, list[Record]] = defaultdict(list)
         drawn = chain.synth.records.values() if chain.synth else ()
+        self._files = self._sample_files()
         for record in sorted(drawn, key=lambda record: record.id):
-            self._samples[record.cls].append(record)
+            if record.id in self._files:
+                self._samples[record.cls].append(record)
 
     def rows(self) -> list[ClassRow]:
         """A row for each class there is a picture or a record of."""
@@ -64,12 +67,43 @@ class ChainRows:
         chain, found = self._chain, defaultdict(list)
         if chain.support is None:
             return {}
+        if not chain.support.is_dir():
+            self.problems.append(FolderError("the support folder is not there, so no real pair is shown", chain.support))
+            return {}
         try:
             for pair in scan_support(chain.support, chain.support_masks, chain.orientation).pairs:  # type: ignore[arg-type]
                 found[pair.cls].append(pair)
         except AligndiffError as error:
-            self.problems.append(FolderError(error.what, chain.support, error.remedy))
+            self.problems.append(FolderError(error.what, chain.support))
         return dict(found)
+
+    def _sample_files(self) -> dict[str, SampleFiles]:
+        """Record id -> files of the samples whose picture is there; what is gone is one problem for each folder."""
+        synth, masks = self._chain.synth, self._chain.masks
+        if synth is None:
+            return {}
+        cuts = (masks.run.options.get("attention_threshold") if masks else None, synth.run.options.get("mask_threshold"))
+        cut = next((float(value) for value in cuts if isinstance(value, Real)), 0.5)
+        gone: dict[Path, list[str]] = defaultdict(list)
+
+        def there(stage: StageFolder, kind: str, record: Record | None) -> Path | None:
+            name = f"{kind}/{record.id}.png" if record else ""
+            if record is None or name not in record.outputs:
+                return None
+            path = contained(stage.path, name)
+            if not path.exists():
+                gone[stage.path].append(name)
+            return path if path.exists() else None
+
+        files = {}
+        for record in synth.records.values():
+            if image := there(synth, layout.IMAGES, record):
+                mask = there(masks, layout.MASKS, masks.records.get(record.id)) if masks else None
+                files[record.id] = SampleFiles(image, there(synth, layout.COARSE, record), mask, cut)
+        for folder, names in gone.items():
+            what = f"{len(names)} of its files are not there, the first is {min(names)}"
+            self.problems.append(FolderError(what, folder, "Run its stage again: what is missing is made again"))
+        return files
 
     def _row(self, cls: str) -> ClassRow:
         samples = self._samples[cls]
@@ -86,20 +120,8 @@ class ChainRows:
         value = masked.measured.get("consensus_iou") if masked else None
         return float(value) if isinstance(value, Real) else 0.0
 
-    def _files(self, record: Record) -> SampleFiles:
-        chain = self._chain
-        assert chain.synth
-        image, coarse = (contained(chain.synth.path, f"{kind}/{record.id}.png") for kind in ("images", "coarse"))
-        mask = None
-        if chain.masks and record.id in chain.masks.records:
-            mask = contained(chain.masks.path, f"{layout.MASKS}/{record.id}.png")
-        cuts = (chain.masks.run.options.get("attention_threshold") if chain.masks else None,)
-        cut = next((c for c in (*cuts, chain.synth.run.options.get("mask_threshold")) if isinstance(c, Real)), 0.5)
-        has_coarse = f"{layout.COARSE}/{record.id}.png" in record.outputs
-        return SampleFiles(image, coarse if has_coarse else None, mask, float(cut))
-
     def _cells(self, cls: str, shown: Sequence[Record]) -> list[Cell]:
-        files = [(record, self._files(record)) for record in shown]
+        files = [(record, self._files[record.id]) for record in shown]
         pictures = self._pictures
         pairs = spread(self._pairs.get(cls, []), FEW + 1)
         drawn = [Shot(pictures.image(f.image), f"{cls}, picture {_short(r)}", _short(r)) for r, f in files]
@@ -156,7 +178,7 @@ class ChainRows:
         if masked.measured.get("area") == 0:
             return "empty"
         segmenter = str(self._chain.masks.run.options.get("segmenter")) if self._chain.masks else ""
-        good, rest = WORDS.get(segmenter, ("good, kept", "re-estimated"))
+        good, rest = WORDS.get(segmenter, ("good", "re-estimated"))
         verdict = good if masked.measured.get("accepted") else rest
         return f"IoU {self._agreement(record):.2f}, {verdict}" if good != rest else verdict
 
@@ -210,7 +232,7 @@ class ChainRows:
         ]
         if prompt and record.parameters.get("prompt"):
             words.append(f"“{record.parameters['prompt']}”")
-        files = self._files(record)
+        files = self._files[record.id]
         parts = ["picture", *(["coarse mask"] if files.coarse else []), *(["refined mask"] if files.mask else [])]
         return Shot(self._pictures.strip(files), f"{cls}, {_short(record)}: {', '.join(parts)}", " · ".join(words))
 
