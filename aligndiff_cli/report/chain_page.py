@@ -144,7 +144,7 @@ def chain_page(page: ChainPage, sizes: Sizes) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n{GENERATOR}\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n'
-        f"<header>\n<h1>{title}</h1>\n<p class=\"lead\">{html.escape(page.lead)}</p>\n{_steps(page.steps)}\n"
+        f'<header>\n<h1>{title}</h1>\n<p class="lead">{html.escape(page.lead)}</p>\n{_steps(page.steps)}\n'
         f"{_contents(page)}\n</header>\n<main>\n" + "\n".join(filter(None, parts)) + "\n</main>\n"
         "<footer><p>Made by <code>aligndiff report</code> from the folders alone.</p></footer>\n</body>\n</html>\n"
     )

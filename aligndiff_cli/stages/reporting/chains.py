@@ -129,7 +129,9 @@ def _read(path: Path, problems: list[FolderError]) -> StageFolder | None:
 
 def _chains(work: Work, supports: Sequence[Path]) -> list[Chain]:
     known = {stage.path: stage for stage in work.folders}
-    made = {command: [s for s in work.folders if s.run.command == command] for command in ("invert", "generate", "mask")}
+    made = {
+        command: [s for s in work.folders if s.run.command == command] for command in ("invert", "generate", "mask")
+    }
     chains = [_of_masks(stage, known, work) for stage in made["mask"]]
     used = {chain.synth.path for chain in chains if chain.synth}
     chains += [_of_synth(stage, known, work) for stage in made["generate"] if stage.path not in used]

@@ -91,9 +91,7 @@ class Pictures:
         """Picture, coarse map and refined mask side by side, as far as they are made."""
         files = {"image": sample.image, "coarse": sample.coarse, "mask": sample.mask}
         there = {name: path for name, path in files.items() if path is not None}
-        return self._add(
-            f"strip {sample.cut:g}", there, lambda: thumbnails.side_by_side(_drawn(sample, SMALL))
-        )
+        return self._add(f"strip {sample.cut:g}", there, lambda: thumbnails.side_by_side(_drawn(sample, SMALL)))
 
     def scene(self, image: Path, labels: Path | None, number: int) -> str:
         """A scene with the contours of its labels, if it has a map of them, above all of class ``number``."""

@@ -68,7 +68,9 @@ class ChainRows:
         if chain.support is None:
             return {}
         if not chain.support.is_dir():
-            self.problems.append(FolderError("the support folder is not there, so no real pair is shown", chain.support))
+            self.problems.append(
+                FolderError("the support folder is not there, so no real pair is shown", chain.support)
+            )
             return {}
         try:
             for pair in scan_support(chain.support, chain.support_masks, chain.orientation).pairs:  # type: ignore[arg-type]
@@ -82,7 +84,10 @@ class ChainRows:
         synth, masks = self._chain.synth, self._chain.masks
         if synth is None:
             return {}
-        cuts = (masks.run.options.get("attention_threshold") if masks else None, synth.run.options.get("mask_threshold"))
+        cuts = (
+            masks.run.options.get("attention_threshold") if masks else None,
+            synth.run.options.get("mask_threshold"),
+        )
         cut = next((float(value) for value in cuts if isinstance(value, Real)), 0.5)
         gone: dict[Path, list[str]] = defaultdict(list)
 
