@@ -44,10 +44,10 @@ bench: install ## the benchmarks: speeds as ratios, measured side by side
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 .PHONY: demo
-demo: demo/evaluate ## the main job on sample_data/ with the bundled model: five stages and a table
+demo: demo/report ## the main job on sample_data/ with the bundled model: five stages, a table and a page of it all
 
-.PHONY: demo/invert demo/generate demo/mask demo/compose demo/evaluate
-demo/invert: install ## one stage of the demo (also demo/generate, demo/mask, demo/compose, demo/evaluate)
+.PHONY: demo/invert demo/generate demo/mask demo/compose demo/evaluate demo/report
+demo/invert: install ## one stage of the demo (also demo/generate, demo/mask, demo/compose, demo/evaluate, demo/report)
 	$(ALIGNDIFF) invert --images $(SAMPLE)/support --out $(DEMO)/bank --seed $(SEED)
 
 demo/generate: demo/invert
@@ -63,6 +63,9 @@ demo/compose: demo/mask
 demo/evaluate: demo/compose
 	$(ALIGNDIFF) evaluate fss --support $(SAMPLE)/support --query $(SAMPLE)/query \
 	  --masks $(DEMO)/masks --ood $(SAMPLE)/ood.txt --out $(DEMO)/results --seed $(SEED)
+
+demo/report: demo/evaluate
+	$(ALIGNDIFF) report $(DEMO)
 
 # The splits of the data sets. Every command keeps what is done: a target can be stopped and made again. Settings: SHOTS,
 # SEED, MODEL, BACKBONE (a ResNet), ROOT (the data set as unpacked; of emoji, the drawings), OUT, PER_CLASS, LAYOUT=scenes

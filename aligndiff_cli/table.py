@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,3 +36,20 @@ Block = Table | str
 def markdown(blocks: Sequence[Block]) -> str:
     """Tables and paragraphs as Markdown."""
     return "\n".join(block.markdown() if isinstance(block, Table) else f"{block}\n" for block in blocks)
+
+
+def read_markdown(text: str) -> list[Block]:
+    """The tables and paragraphs that :func:`markdown` wrote; each paragraph is one line."""
+    blocks: list[Block] = []
+    rows: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("| ") and line.endswith(" |"):
+            rows.append([cell.replace("\\|", "|") for cell in re.split(r" (?<!\\)\| ", line[2:-2])])
+            continue
+        if len(rows) > 1:
+            width = len(rows[0])
+            blocks.append(Table(rows[0], [[*row, *[""] * width][:width] for row in rows[2:]]))
+        rows = []
+        if line.strip():
+            blocks.append(line)
+    return blocks

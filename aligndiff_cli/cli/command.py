@@ -151,7 +151,7 @@ def annotation(option: Option) -> Any:
     one: Any = GenericAlias(list, (option.kind,)) if option.several else option.kind
     kind = one | None if option.optional else one
     if flag.positional:
-        return Annotated[kind, typer.Argument(**told)]
+        return Annotated[kind, typer.Argument(**{**told, "metavar": told["metavar"] or option.name.upper()})]
     either = option.kind is bool and option.default is not False
     long = f"{option.long}/--no-{option.long[2:]}" if either else option.long
     short = [flag.short] if flag.short else []

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aligndiff_cli import __version__
-from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, status
+from aligndiff_cli.cli import compose, evaluate, export, generate, invert, mask, prepare, report, status
 from aligndiff_cli.cli.command import add_command, add_stage
 from aligndiff_cli.cli.interrupts import leave_at_once, work_is_done
 from aligndiff_cli.cli.streams import drop_output, open_streams
@@ -40,6 +40,7 @@ app.add_typer(protocols, name="evaluate")
 for name, (options, about) in evaluate.COMMANDS.items():
     add_stage(protocols, name, options, about)
 add_stage(app, "export", export.OPTIONS, export.__doc__ or "")
+add_command(app, "report", report.OPTIONS, report.__doc__ or "", report.work)
 app.command(name="status")(status.command)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from aligndiff_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:  # class names are read where torch is not needed
+    from torch import Tensor
 
 Insertion = Literal["input", "encoded"]
 Role = Literal["text", "v", "class"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -75,20 +75,26 @@ def _section(section: Section) -> str:
     parts = [f"<section>\n<h2>{html.escape(section.heading)}</h2>"]
     parts += [f"<p>{html.escape(p.strip())}</p>" for p in section.text.split("\n\n") if p.strip()]
     if section.table is not None:
-        parts.append(_table(section.table))
+        parts.append(table_html(section.table))
     parts += [_figure(picture) for picture in section.pictures]
     return "\n".join([*parts, "</section>"])
 
 
-def _table(table: Table) -> str:
-    """Columns whose cells all are numbers are set to the right."""
+def table_html(table: Table, changed: Collection[str] = ()) -> str:
+    """A table that scrolls sideways where it is too wide; columns whose cells all are numbers are set to the right.
+
+    Args:
+        changed: rows that begin with one of these are marked.
+    """
     kinds = [
         ' class="number"' if table.rows and all(_is_number(row[n]) for row in table.rows) else ""
         for n in range(len(table.columns))
     ]
     head = "".join(f"<th{kind}>{html.escape(name)}</th>" for kind, name in zip(kinds, table.columns, strict=True))
     lines = [
-        "<tr>" + "".join(f"<td{kind}>{html.escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        ('<tr class="changed">' if row[0] in changed else "<tr>")
+        + "".join(f"<td{kind}>{html.escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
         for row in table.rows
     ]
     inner = "\n".join([f"<thead><tr>{head}</tr></thead>", "<tbody>", *lines, "</tbody>"])
@@ -96,8 +102,8 @@ def _table(table: Table) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell is a number, perhaps with a percent sign or a spread; a dash stands for a missing one."""
-    words = cell.replace("±", " ").replace("%", " ").replace("−", "-").replace(",", "").split()
+    """Whether a cell is numbers: one, perhaps with a percent sign, a spread or a difference; a dash stands for none."""
+    words = cell.translate(str.maketrans("±()", "   ")).replace("%", " ").replace("−", "-").replace(",", "").split()
     try:
         return bool(words) and all(word in ("-", "–", "—") or float(word) is not None for word in words)
     except ValueError:
@@ -107,7 +113,7 @@ def _is_number(cell: str) -> bool:
 def _figure(picture: Picture) -> str:
     caption = html.escape(picture.caption)
     if isinstance(picture.source, str):
-        address = html.escape(_relative(picture.source))
+        address = html.escape(relative_address(picture.source))
     else:
         buffer = io.BytesIO()
         Image.fromarray(picture.source).save(buffer, "PNG")
@@ -115,7 +121,8 @@ def _figure(picture: Picture) -> str:
     return f'<figure><img src="{address}" alt="{caption}" loading="lazy"><figcaption>{caption}</figcaption></figure>'
 
 
-def _relative(path: str) -> str:
+def relative_address(path: str) -> str:
+    """A path relative to the page as an address, quoted (ValueError if it leaves the page's folder)."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts:
         raise ValueError(f"expected a path inside the page's folder, got {path!r}")

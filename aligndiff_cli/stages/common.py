@@ -96,6 +96,11 @@ def segmenter_notes(o: SegmenterOptions) -> tuple[str, ...]:
     return () if o.backbone or o.segmenter_weights else (SEGMENTER_NOTE,)
 
 
+def named_backbone(o: SegmenterOptions) -> dict[str, str]:
+    """The backbone as it was named, for a run file; nothing where it is the bundled one."""
+    return {"backbone": o.backbone} if o.backbone else {}
+
+
 def describe_chosen(o: FssOptions | MaskOptions) -> SegmenterDescription:
     """The few-shot segmenter that was asked for, not loaded."""
     return describe_segmenter(

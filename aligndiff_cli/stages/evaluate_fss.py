@@ -24,7 +24,7 @@ from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
 from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.models.segmenters.description import SegmenterDescription
 from aligndiff_cli.report.charts import bar_chart
-from aligndiff_cli.stages.common import describe_chosen, load_chosen, segmenter_notes
+from aligndiff_cli.stages.common import describe_chosen, load_chosen, named_backbone, segmenter_notes
 from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.results import read_parts, write_part, write_results
@@ -97,7 +97,8 @@ class FssStage(Stage[FssOptions]):
 
     def models(self) -> dict[str, dict[str, str]]:
         """The segmenter."""
-        return {"segmenter": {"source": self.about.name, "fingerprint": self.about.fingerprint}}
+        about = {"source": self.about.name, "fingerprint": self.about.fingerprint}
+        return {"segmenter": {**about, **named_backbone(self.options)}}
 
     def plan(self) -> Plan:
         """One item per place and class that has both support and query pairs, and an episode where these are counted.

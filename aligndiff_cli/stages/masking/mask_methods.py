@@ -23,7 +23,7 @@ from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
 from aligndiff_cli.models.segmenters import POCKET, Segmenter
 from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.segmenters.description import SegmenterDescription
-from aligndiff_cli.stages.common import SEGMENTER_NOTE, describe_chosen, load_chosen, segmenter_notes
+from aligndiff_cli.stages.common import SEGMENTER_NOTE, describe_chosen, load_chosen, named_backbone, segmenter_notes
 from aligndiff_cli.stages.options.mask import MaskOptions
 
 Advance = Callable[..., None]
@@ -163,7 +163,7 @@ class ConsensusRefiner(Refiner):
         return replace(o, max_supports=self.most_shown or 0)
 
     def model(self) -> dict[str, str]:
-        return {"source": self.about.name, "fingerprint": self.about.fingerprint}
+        return {"source": self.about.name, "fingerprint": self.about.fingerprint, **named_backbone(self._options)}
 
     def check(self) -> list[InputError]:
         """Keep the pairs that can be used; return what cannot."""
@@ -216,7 +216,8 @@ class NoiseRefiner(Refiner):
         self.notes = () if options.backbone else (SEGMENTER_NOTE,)
 
     def model(self) -> dict[str, str]:
-        return {"source": self.name, "fingerprint": network_fingerprint(self._options.backbone or POCKET)}
+        fingerprint = network_fingerprint(self._options.backbone or POCKET)
+        return {"source": self.name, "fingerprint": fingerprint, **named_backbone(self._options)}
 
     def verify(self) -> None:
         """Load the backbone, which may be none that can be trained on."""

@@ -1,0 +1,1 @@
+"""What serves `aligndiff report` only: chains found on the disk, their commands, their pictures."""
