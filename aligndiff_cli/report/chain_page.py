@@ -280,7 +280,8 @@ def _commands(page: ChainPage) -> str:
         return ""
     lines = "".join(_shell(line) for line in page.commands)
     return (
-        f'<section id="commands">\n<h2>Commands</h2>\n<div class="card">\n<p>What made this, in order, {html.escape(page.where)}.'
+        '<section id="commands">\n<h2>Commands</h2>\n<div class="card">\n'
+        f"<p>What made this, in order, {html.escape(page.where)}."
         f" Options at their default are left out; device and speed are not recorded.</p>\n<pre>{lines}</pre>\n</div>"
         "\n</section>"
     )

@@ -13,7 +13,8 @@ body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 
   overflow-wrap: anywhere; }
 header, main, footer { max-width: 94rem; margin: 0 auto; padding: 0 1.5rem; }
 header { padding-top: 2.5rem; } main > section { margin-top: 3rem; } footer { padding-block: 3rem 2rem; }
-h1 { font-size: 2.1rem; line-height: 1.2; margin: 0; letter-spacing: -.02em; } h2 { font-size: 1.5rem; margin: 0 0 1rem; }
+h1 { font-size: 2.1rem; line-height: 1.2; margin: 0; letter-spacing: -.02em; } h2 { font-size: 1.5rem;
+margin: 0 0 1rem; }
 h3 { font-size: 1.2rem; margin: 0; } h4 { font-size: 1rem; margin: 1.6rem 0 .7rem; } p { margin: .5rem 0; }
 a { color: var(--accent); text-underline-offset: .15em; }
 .soft, footer { color: var(--soft); } .lead { font-size: 1.1rem; color: var(--soft); margin: .4rem 0 1.4rem; }
@@ -38,7 +39,8 @@ figcaption { color: var(--soft); font-size: .82rem; line-height: 1.4; margin-top
 .strip img { border-radius: .3rem; }
 .none-yet { border: 1px dashed var(--line); border-radius: .5rem; color: var(--soft); font-size: .9rem;
   display: grid; place-items: center; text-align: center; min-height: 7rem; padding: 1rem; }
-details { margin-top: .55rem; } .row + details { margin-top: 1.2rem; } summary { cursor: pointer; color: var(--accent); font-weight: 600; width: fit-content; }
+details { margin-top: .55rem; } .row + details { margin-top: 1.2rem; } summary { cursor: pointer;
+color: var(--accent); font-weight: 600; width: fit-content; }
 .many-pictures { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); }
 .many-pictures.of-scenes { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
 .many-pictures figure { margin: 0; }
@@ -48,7 +50,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 table { overflow-wrap: break-word; }
 th, td { padding: .42rem 1.2rem .42rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; max-width: 12rem; line-height: 1.3; }
-td { max-width: 32rem; } td:first-child { min-width: 8rem; } .number { text-align: right; white-space: nowrap; } th.number { white-space: normal; }
+td { max-width: 32rem; } td:first-child { min-width: 8rem; } .number { text-align: right; white-space: nowrap; }
+th.number { white-space: normal; }
 tr.changed td { font-weight: 600; }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); }
 .charts figure { margin: 0; }
@@ -68,7 +71,8 @@ code { font: .92em ui-monospace, monospace; }
   @page { margin: 12mm; } body { font-size: 10pt; } header, main, footer { max-width: none; padding: 0; }
   footer { padding-top: 1rem; }
   nav, details:not([open]) { display: none; } main > section { margin-top: 1.5rem; }
-  .wide { overflow: visible; } table { font-size: 8pt; } th, td { padding-right: .6rem; } .number { white-space: normal; }
+  .wide { overflow: visible; } table { font-size: 8pt; } th, td { padding-right: .6rem; }
+  .number { white-space: normal; }
   .cell h4 { font-size: 8.5pt; white-space: nowrap; } figcaption { font-size: 7.5pt; } pre { font-size: 8pt; }
   .charts { grid-template-columns: 1fr 1fr; }
   .row { grid-template-columns: repeat(5, minmax(0, 1fr)); gap: .6rem; }
