@@ -28,6 +28,8 @@ SPECK = 0.001
 """Of an object's area: smaller parts and holes are left out, unless that costs too much of the IoU."""
 MOST_RINGS = 1000
 """Parts and holes of one polygon, the largest ones."""
+MOST_CORNERS = 4000
+"""Of one polygon: an outline that has more is simplified further, whatever its IoU."""
 BLOCK = 1 << 20
 """Distances held in memory at a time."""
 
@@ -138,8 +140,8 @@ def outline(rings: Sequence[Ring], height: int, width: int) -> Outline:
 
     Parts and holes are joined by bridges of no width, gone over once in each direction, which any rule of filling
     leaves empty. The outline runs at most half a pixel, or a thousandth of the picture's longer side, beside the traced
-    one, and closer where the IoU with the mask would fall below 0.98. Of masks that are noise, only the 1000 largest
-    parts and holes are told.
+    one, and closer where the IoU with the mask would fall below 0.98. Masks that are noise are told
+    more roughly: by their 1000 largest parts and holes, and some 4000 corners.
 
     Args:
         rings: of all parts, not empty.
@@ -150,18 +152,37 @@ def outline(rings: Sequence[Ring], height: int, width: int) -> Outline:
     exact = fill([ring - low for ring in rings], high, wide)
     own = sorted((ring - low for ring in rings), key=lambda ring: -abs(area([ring])))[:MOST_RINGS]
     smooth = [_without_steps(ring) for ring in own]
-    kept = [line for ring, line in zip(own, smooth, strict=True) if abs(area([ring])) >= SPECK * exact.sum()]
+    large = [line for ring, line in zip(own, smooth, strict=True) if abs(area([ring])) >= SPECK * exact.sum()]
     tolerance = max(TOLERANCE, TOLERANCE_OF_SIDE * max(height, width))
-    while True:
-        lines = [line for line in (_simplified(line, tolerance) for line in kept) if len(line) >= 3]
-        if lines:
-            corners = joined(lines)
-            drawn = fill([corners], high, wide)
-            iou = float((drawn & exact).sum() / (drawn | exact).sum())
-            if iou >= LEAST_IOU or not tolerance:
-                return Outline(corners + low, iou)
-        kept = smooth
+    lines = _simplified(large or smooth, tolerance)
+    while _count(lines) > MOST_CORNERS and (coarser := _simplified(lines, 2 * tolerance)):
+        lines, tolerance = coarser, 2 * tolerance
+    line, iou = _drawn(lines, exact)
+    while iou < LEAST_IOU and tolerance:
         tolerance = tolerance / 2 if tolerance > TOLERANCE / 4 else 0.0
+        lines = _simplified(smooth, tolerance)
+        if _count(lines) > MOST_CORNERS:
+            break
+        line, iou = _drawn(lines, exact)
+    return Outline(line + low, iou)
+
+
+def _drawn(lines: Sequence[Ring], exact: MaskArray) -> tuple[Ring, float]:
+    """The lines as one, and its IoU with the mask."""
+    if not lines:
+        return np.zeros((0, 2)), 0.0
+    line = joined(lines)
+    drawn = fill([line], *exact.shape)
+    return line, float((drawn & exact).sum() / (drawn | exact).sum())
+
+
+def _count(lines: Sequence[Ring]) -> int:
+    return sum(map(len, lines))
+
+
+def _simplified(rings: Sequence[Ring], tolerance: float) -> list[Ring]:
+    """Rings without the corners they can do without; those of which nothing is left are gone."""
+    return [line for line in (simplified(ring, tolerance) for ring in rings) if len(line) >= 3]
 
 
 def _without_steps(ring: Ring) -> Ring:
@@ -174,7 +195,7 @@ def _without_steps(ring: Ring) -> Ring:
     return line[(line != np.roll(line, 1, axis=0)).any(axis=1)]
 
 
-def _simplified(ring: Ring, tolerance: float) -> Ring:
+def simplified(ring: Ring, tolerance: float) -> Ring:
     """The corners that a ring needs to stay within ``tolerance`` pixels of all of them."""
     if not tolerance:
         return ring
@@ -226,17 +247,17 @@ def joined(rings: Sequence[Ring]) -> Ring:
 def fill(rings: Sequence[Ring], height: int, width: int) -> MaskArray:
     """The pixels whose middles lie within an odd number of closed lines, bool (height, width)."""
     crossings = np.zeros((height, width + 1), np.int64)
-    for ring in rings:
-        other = np.roll(ring, -1, axis=0)
-        rising = (ring[:, 1] <= other[:, 1])[:, None]
-        upper, lower = np.where(rising, ring, other), np.where(rising, other, ring)
-        first, end = (np.clip(np.ceil(ends[:, 1] - 0.5), 0, height).astype(np.int64) for ends in (upper, lower))
-        count = end - first
-        edge = np.repeat(np.arange(len(ring)), count)
-        row = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-        start, step = upper[edge], lower[edge] - upper[edge]
-        x = start[:, 0] + (row + 0.5 - start[:, 1]) * step[:, 0] / step[:, 1]
-        np.add.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)), 1)
+    start = np.concatenate([*rings, np.zeros((0, 2))])
+    stop = np.concatenate([*(np.concatenate([ring[1:], ring[:1]]) for ring in rings), np.zeros((0, 2))])
+    rising = (start[:, 1] <= stop[:, 1])[:, None]
+    upper, lower = np.where(rising, start, stop), np.where(rising, stop, start)
+    first, end = (np.clip(np.ceil(ends[:, 1] - 0.5), 0, height).astype(np.int64) for ends in (upper, lower))
+    count = end - first
+    edge = np.repeat(np.arange(len(start)), count)
+    row = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[edge]
+    step = lower[edge] - upper[edge]
+    x = upper[edge, 0] + (row + 0.5 - upper[edge, 1]) * step[:, 0] / step[:, 1]
+    np.add.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)), 1)
     return np.cumsum(crossings, axis=1)[:, :-1] % 2 == 1
 
 
