@@ -96,31 +96,38 @@ def scene_annotations(
     return found, dropped
 
 
-def write_coco(path: Path, scenes: Callable[[], Iterable[CocoScene]], classes: Sequence[str]) -> None:
+def write_coco(
+    path: Path, scenes: Callable[[], Iterable[CocoScene]], classes: Sequence[str], about: str = "", license: str = ""
+) -> None:
     """Assemble the instances file, atomically, holding one scene at a time.
 
     Args:
         path: the JSON file.
         scenes: gives the scenes anew each time it is called, in one order; it is called twice.
         classes: names of categories 1, 2, ...
+        about: the description in ``info``.
+        license: of all pictures, the user's words; "" for none.
 
     Raises:
         FolderError: the file cannot be written.
     """
     categories = [{"id": i, "name": name, "supercategory": ""} for i, name in enumerate(classes, start=1)]
     with atomic_write(path) as file:
-        file.write(b'{"info": {}, "licenses": [],\n"categories": ')
+        info = {"description": about} if about else {}
+        licences = [{"id": 1, "name": license, "url": ""}] if license else []
+        file.write(b'{"info": ' + _json(info) + b', "licenses": ' + _json(licences) + b',\n"categories": ')
         file.write(_json(categories))
         file.write(b',\n"images": [')
-        _write_rows(file, _images(scenes()))
+        _write_rows(file, _images(scenes(), {"license": 1} if license else {}))
         file.write(b'],\n"annotations": [')
         _write_rows(file, _annotations(scenes()))
         file.write(b"]}\n")
 
 
-def _images(scenes: Iterable[CocoScene]) -> Iterator[dict[str, Any]]:
+def _images(scenes: Iterable[CocoScene], more: dict[str, int]) -> Iterator[dict[str, Any]]:
     for image_id, scene in enumerate(scenes, start=1):
-        yield {"id": image_id, "file_name": scene.file_name, "height": scene.height, "width": scene.width}
+        size = {"height": scene.height, "width": scene.width}
+        yield {"id": image_id, "file_name": scene.file_name, **size, **more}
 
 
 def _annotations(scenes: Iterable[CocoScene]) -> Iterator[dict[str, Any]]:

@@ -77,7 +77,7 @@ class ComposeStage(Stage[ComposeOptions]):
 
     def __init__(self, options: ComposeOptions) -> None:
         super().__init__(options)
-        self._format = make_format(options.format, options.out, options.min_area)
+        self._format = make_format(options.format, options.out, options.min_area, options.val_share, options.license)
         self._base = open_base(options.base, unlabelled=options.unlabelled, orientation=options.mask_orientation)
         self._problems: list[InputError] = list(self._base.problems)
 
@@ -243,7 +243,7 @@ class ComposeStage(Stage[ComposeOptions]):
         rows.append(["hidden behind others", "", "", str(hidden)])
         if self.options.unlabelled:
             rows.append(["base scenes without labels: all of them is background, 0", "", "", ""])
-        if self.options.format == "coco":
+        if self.options.format in ("coco", "yolo"):
             dropped = sum(record.measured["dropped"] for record in records.values())
             rows.append([f"dropped, under {self.options.min_area} pixels", "", "", str(dropped)])
         following = f"{opening(self.options.format, self.out)}, or: aligndiff evaluate --help"

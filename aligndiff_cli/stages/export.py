@@ -37,7 +37,7 @@ class ExportStage(Stage[ExportOptions]):
     def __init__(self, options: ExportOptions) -> None:
         super().__init__(options)
         self._problems: list[InputError] = []
-        self._format = make_format(options.format, options.out, options.min_area)
+        self._format = make_format(options.format, options.out, options.min_area, options.val_share, options.license)
 
     def facts(self) -> dict[str, Any]:
         """The classes, whose order numbers them."""
@@ -100,7 +100,7 @@ class ExportStage(Stage[ExportOptions]):
         write_png(path, scene_sheet(shown, self.class_names, "Samples"))
         classes = [record.cls for record in records.values()]
         rows = [[cls, str(classes.count(cls))] for cls in sorted(set(classes))]
-        if self.options.format == "coco":
+        if self.options.format in ("coco", "yolo"):
             dropped = sum(record.measured["dropped"] for record in records.values())
             rows.append([f"dropped, under {self.options.min_area} pixels", str(dropped)])
         return Summary(["class", "images"], rows, [path], opening(self.options.format, self.out))

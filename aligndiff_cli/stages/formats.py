@@ -1,34 +1,51 @@
-"""The forms in which a training set leaves the house: VOC's layout, COCO's instances beside it, Hugging Face's."""
+"""The forms in which a training set leaves the house: VOC's, COCO's beside it, Hugging Face's, YOLO's."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk import coco, imagefolder, voc
+from aligndiff_cli.disk import coco, imagefolder, voc, yolo
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import read_image
 from aligndiff_cli.engine.manifest import Record
+from aligndiff_cli.labels import IGNORE
+from aligndiff_cli.method.seeds import item_seed
 
+TRAIN, VAL = "train", "val"
 INSTANCES = "annotations/instances_train.json"
+INSTANCES_VAL = "annotations/instances_val.json"
 PARTS = "annotations/scenes"
 
 
 class VocFormat:
-    """JPEGImages/, SegmentationClass/ and the list of the split ``train``.
+    """JPEGImages/, SegmentationClass/ and the lists of the splits.
 
     Args:
         out: folder of the set.
+        val_share: share of the pictures that become the split ``val``.
+        license: the user's words, "" for none.
     """
 
     name = "voc"
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, val_share: float = 0.0, license: str = "") -> None:
         self.out = out
+        self.val_share, self.license = val_share, license
+
+    def split_of(self, stem: str) -> str:
+        """A picture's split: its name alone decides, so that a larger set moves none from one to the other."""
+        return VAL if item_seed(0, f"split/{stem}") % 10_000 < round(self.val_share * 10_000) else TRAIN
+
+    def splits(self, records: Mapping[str, Record]) -> dict[str, list[str]]:
+        """Stems of each split in order; ``val`` is left out where none is asked for."""
+        wanted = (TRAIN, VAL) if self.val_share else (TRAIN,)
+        return {split: [stem for stem in sorted(records) if self.split_of(stem) == split] for split in wanted}
 
     def write(
         self, stem: str, image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[int, np.ndarray]]
@@ -58,7 +75,8 @@ class VocFormat:
             about: a paragraph: how the set was made.
         """
         voc.write_classes(self.out, names)
-        voc.write_split(self.out, "train", sorted(records))
+        for split, stems in self.splits(records).items():
+            voc.write_split(self.out, split, stems)
 
     def _relative(self, paths: Sequence[Path]) -> list[str]:
         return [path.relative_to(self.out).as_posix() for path in paths]
@@ -73,8 +91,8 @@ class CocoFormat(VocFormat):
 
     name = "coco"
 
-    def __init__(self, out: Path, min_area: int) -> None:
-        super().__init__(out)
+    def __init__(self, out: Path, min_area: int, val_share: float = 0.0, license: str = "") -> None:
+        super().__init__(out, val_share, license)
         self._min_area = min_area
 
     def write(
@@ -90,7 +108,9 @@ class CocoFormat(VocFormat):
 
     def finish(self, records: Mapping[str, Record], names: Sequence[str], about: str) -> None:
         super().finish(records, names, about)
-        coco.write_coco(self.out / INSTANCES, lambda: self._parts(sorted(records)), names)
+        for split, stems in self.splits(records).items():
+            path = self.out / (INSTANCES if split == TRAIN else INSTANCES_VAL)
+            coco.write_coco(path, partial(self._parts, stems), names, about, self.license)
 
     def _parts(self, stems: Sequence[str]) -> Iterator[coco.CocoScene]:
         """What the file is assembled from, one picture at a time."""
@@ -106,24 +126,65 @@ class HfFormat(VocFormat):
     def write(
         self, stem: str, image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[int, np.ndarray]]
     ) -> tuple[list[str], dict[str, Any]]:
-        files = self._relative(imagefolder.write_item(self.out, stem, image, labels))
+        files = self._relative(imagefolder.write_item(self.out, stem, image, labels, self._folder(stem)))
         return files, {"classes": np.unique(labels).tolist()}
 
     def read(self, stem: str) -> tuple[np.ndarray, np.ndarray]:
-        train = self.out / imagefolder.TRAIN
-        picture, label_map = train / imagefolder.PICTURES / f"{stem}.jpg", train / imagefolder.LABELS / f"{stem}.png"
+        own = self.out / self._folder(stem)
+        picture, label_map = own / imagefolder.PICTURES / f"{stem}.jpg", own / imagefolder.LABELS / f"{stem}.png"
         return read_image(picture), voc.read_label_map(label_map)
 
     def finish(self, records: Mapping[str, Record], names: Sequence[str], about: str) -> None:
-        shown = [(stem, records[stem].measured["classes"]) for stem in sorted(records)]
-        imagefolder.write_metadata(self.out, shown, names)
+        counts = {}
+        for split, stems in self.splits(records).items():
+            if stems:
+                counts[_HF_SPLITS[split]] = len(stems)
+                shown = [(stem, records[stem].measured["classes"]) for stem in stems]
+                imagefolder.write_metadata(self.out, shown, names, _HF_SPLITS[split])
         imagefolder.write_names(self.out, names)
-        imagefolder.write_card(self.out, self.out.resolve().name, about, names, len(records))
+        imagefolder.write_card(self.out, self.out.resolve().name, about, names, counts, self.license)
+
+    def _folder(self, stem: str) -> str:
+        return _HF_SPLITS[self.split_of(stem)]
 
 
-def make_format(name: str, out: Path, min_area: int) -> VocFormat:
+_HF_SPLITS = {TRAIN: imagefolder.TRAIN, VAL: imagefolder.VALIDATION}
+
+
+class YoloFormat(VocFormat):
+    """Ultralytics' pictures, polygons and data.yaml (beyond the paper).
+
+    Args:
+        min_area: fewest pixels of an object.
+    """
+
+    name = "yolo"
+
+    def __init__(self, out: Path, min_area: int, val_share: float = 0.0, license: str = "") -> None:
+        super().__init__(out, val_share, license)
+        self._min_area = min_area
+
+    def write(
+        self, stem: str, image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[int, np.ndarray]]
+    ) -> tuple[list[str], dict[str, Any]]:
+        found, dropped = yolo.outlines(labels, objects, self._min_area, IGNORE)
+        files = self._relative(yolo.write_item(self.out, self.split_of(stem), stem, image, found))
+        worst = round(min((line.iou for _, line in found), default=1.0), 4)
+        return files, {"instances": len(found), "dropped": dropped, "polygon_iou": worst}
+
+    def read(self, stem: str) -> tuple[np.ndarray, np.ndarray]:
+        return yolo.read_item(self.out, self.split_of(stem), stem)
+
+    def finish(self, records: Mapping[str, Record], names: Sequence[str], about: str) -> None:
+        voc.write_classes(self.out, names)
+        yolo.write_data(self.out, names, val=bool(self.splits(records).get(VAL)), license=self.license)
+
+
+def make_format(name: str, out: Path, min_area: int, val_share: float, license: str) -> VocFormat:
     """The format that --format names."""
-    return {"voc": VocFormat(out), "coco": CocoFormat(out, min_area), "hf": HfFormat(out)}[name]
+    if name in ("coco", "yolo"):
+        return (CocoFormat if name == "coco" else YoloFormat)(out, min_area, val_share, license)
+    return (HfFormat if name == "hf" else VocFormat)(out, val_share, license)
 
 
 def opening(name: str, out: Path) -> str:
@@ -131,5 +192,6 @@ def opening(name: str, out: Path) -> str:
     return {
         "voc": f"train on {out} (VOC layout)",
         "coco": f"pycocotools.coco.COCO('{out / INSTANCES}'), pictures in {out / voc.PICTURES}",
+        "yolo": f"yolo segment train data={out / yolo.DATA}",
         "hf": f"datasets.load_dataset('imagefolder', data_dir='{out}')",
     }[name]

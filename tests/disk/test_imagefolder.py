@@ -30,7 +30,7 @@ def write(root: Path, count: int = 3) -> Path:
     shown = [(f"s{number}", [0, 1 + number % 2, 255] if number else [0]) for number in range(count)]
     imagefolder.write_metadata(root, shown, NAMES)
     imagefolder.write_names(root, NAMES)
-    imagefolder.write_card(root, "A set: of things", "How it was made.", NAMES, count)
+    imagefolder.write_card(root, "A set: of things", "How it was made.", NAMES, {"train": count})
     return root
 
 

@@ -13,11 +13,13 @@ from aligndiff_cli.stages.options.shared import (
     METHOD,
     MOST_SCALE,
     Format,
+    License,
     MaskOrientation,
     MinArea,
     ScaleOf,
     SeededOptions,
     SupportMasks,
+    ValShare,
 )
 
 
@@ -50,6 +52,8 @@ class ComposeOptions(SeededOptions):
     support_masks: SupportMasks = None
     mask_orientation: MaskOrientation = "auto"
     format: Format = "voc"
+    license: License = ""
+    val_share: ValShare = 0.0
     count: Annotated[int, Flag("Scenes; a later run may ask for more.", METHOD, 1, decides=False)] = 500
     memory: Annotated[int, Flag("Base images kept, class-balanced (3.5).", METHOD, 1)] = 500
     max_objects: Annotated[int, Flag("Objects per scene, from 1 (D.2).", METHOD, 1)] = 3

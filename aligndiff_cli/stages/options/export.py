@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from aligndiff_cli.engine.options import Flag
-from aligndiff_cli.stages.options.shared import FOLDERS, Format, MinArea, OutputOptions
+from aligndiff_cli.stages.options.shared import FOLDERS, Format, License, MinArea, OutputOptions, ValShare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,4 +19,6 @@ class ExportOptions(OutputOptions):
 
     masks: Annotated[Path, Flag("Refined masks, from `aligndiff mask`; they know their images.", FOLDERS)]
     format: Format = "voc"
+    license: License = ""
+    val_share: ValShare = 0.0
     min_area: MinArea = 16

@@ -21,11 +21,40 @@ MOST_SCALE = 100.0
 Orientation = Literal["auto", "shown", "stored"]
 ScaleOf = Literal["frame", "pixels"]
 Format = Annotated[
-    Literal["voc", "coco", "hf"],
-    Flag("voc, coco (that and an instances JSON) or hf (Hugging Face's imagefolder, with a dataset card).", FOLDERS),
+    Literal["voc", "coco", "hf", "yolo"],
+    Flag(
+        "voc, coco (that and an instances JSON), hf (Hugging Face's imagefolder, with a dataset card) or yolo "
+        "(Ultralytics' images, polygons and data.yaml).",
+        FOLDERS,
+    ),
 ]
 MinArea = Annotated[
-    int, Flag("Fewest visible pixels of an object that becomes a COCO instance.", METHOD, 1, of={"format": ("coco",)})
+    int,
+    Flag(
+        "Fewest visible pixels of an object that becomes an instance of COCO or YOLO.",
+        METHOD,
+        1,
+        of={"format": ("coco", "yolo")},
+    ),
+]
+License = Annotated[
+    str,
+    Flag(
+        "Licence of the set, as its files tell it (an SPDX id such as cc-by-4.0, or any words).",
+        FOLDERS,
+        decides=False,
+        of={"format": ("coco", "hf", "yolo")},
+    ),
+]
+ValShare = Annotated[
+    float,
+    Flag(
+        "Share of the pictures that become the split `val`, chosen by their names alone: a larger set moves none "
+        "from one to the other.",
+        FOLDERS,
+        0,
+        0.9,
+    ),
 ]
 DType = Literal["float32", "float16", "bfloat16"]
 Device = Annotated[str, Flag("auto, cpu, cuda, cuda:N or mps.", MODEL, decides=False)]

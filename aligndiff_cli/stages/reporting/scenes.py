@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def _class_and_scale(pasted: Mapping[str, Any]) -> tuple[str, float]:
     """Of an object in a scene's record; its sample is called ``<class>/<id>`` or ``real/<class>/<stem>``."""
     scale = pasted.get("scale")
     return str(pasted["sample"]).rpartition("/")[0].rpartition("/")[2], (
-        float(scale) if isinstance(scale, Real) and scale > 0 else 1.0
+        float(scale) if isinstance(scale, (int, float)) and scale > 0 else 1.0
     )
 
 
