@@ -12,7 +12,8 @@ from aligndiff_cli.models.segmenters.backbone import Backbone
 from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 from tests.benchmarks.activation_maps import Classifier, activation, most_probable
 from tests.benchmarks.cached_ssp import CachedSsp, reduced
-from tests.benchmarks.photographs_masks import choose, draws, gain, kept, overall, row_name
+from tests.benchmarks.photographs_masks import draws
+from tests.benchmarks.photographs_masks_tables import choose, gain, kept, overall, row_name
 
 WEIGHT = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 2.0], [0.0, 0.0, 0.0]])
 
@@ -119,10 +120,10 @@ def test_what_was_kept_beside_what_the_other_makes_of_it() -> None:
 
 def test_the_setting_is_chosen_over_one_and_five_shots() -> None:
     def value(shots: int, name: str) -> float:
-        if name == row_name(0.6, "prediction"):
+        if name == row_name("class", 0.6, "prediction"):
             return 0.5
-        return 0.9 if (shots, name) == (5, row_name(0.9, "coarse")) else 0.01
+        return 0.9 if (shots, name) == (5, row_name("class", 0.9, "coarse")) else 0.01
 
-    names = [row_name(alpha, keep) for keep in ("coarse", "prediction") for alpha in (0.5, 0.6, 0.7, 0.8, 0.9)]
+    names = [row_name("class", alpha, keep) for keep in ("coarse", "prediction") for alpha in (0.5, 0.6, 0.7, 0.8, 0.9)]
     rows = {f"{shots} {name}": [[(value(shots, name), False)]] for shots in (1, 5) for name in names}
-    assert choose({"cat": rows}, ["cat"]) == (0.6, "prediction")
+    assert choose({"cat": rows}, ["cat"], "class") == (0.6, "prediction")
