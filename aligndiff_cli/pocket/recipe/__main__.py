@@ -96,6 +96,25 @@ def diffusion(
 
 
 @app.command()
+def gpu(
+    icons: Icons,
+    work: Work = WORK,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of training, rendering before it not counted.")] = 7.0,
+    batch: Batch = 512,
+    passes: Annotated[int, typer.Option(min=1, help="Most passes of pictures.")] = 24,
+    per_drawing: Annotated[int, typer.Option(min=2, help="Pictures of each drawing in a pass.")] = 8,
+    processes: Annotated[int, typer.Option(min=2, help="That render, and caption.")] = 15,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Train the same networks on by the minute on a GPU, with variants of the drawings (after vae)."""
+    from aligndiff_cli.models.device import pick_device
+    from aligndiff_cli.pocket.recipe.on_gpu import GpuOptions, train_on_gpu
+
+    train_on_gpu(icons, work, GpuOptions(minutes, batch, passes, per_drawing, processes, seed), pick_device(device))
+
+
+@app.command()
 def judge(
     icons: Icons,
     work: Work = WORK,
