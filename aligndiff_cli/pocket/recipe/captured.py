@@ -37,7 +37,8 @@ class CapturedStep:
         if self._cuda:
             self._half = self._half.to(torch.bfloat16)
             self._half.unet.compile(dynamic=False)
-        self._masters, self._halves = list(model.parameters()), list(self._half.parameters())
+        self._masters: list[Tensor] = list(model.parameters())
+        self._halves: list[Tensor] = list(self._half.parameters())
         self._mean = [mean[name] for name, _ in model.named_parameters()]
         for parameter in self._masters:
             parameter.grad = torch.zeros_like(parameter)
@@ -115,7 +116,7 @@ class CapturedStep:
         loss = v_loss(self._half, self.alphas_bar, drawn)
         loss.backward()
         with torch.no_grad():
-            torch._foreach_copy_([p.grad for p in self._masters], [p.grad for p in self._halves])
+            torch._foreach_copy_(_gradients(self._masters), _gradients(self._halves))
             nn.utils.clip_grad_norm_(self._masters, 1.0, foreach=True)
             self.optimizer.step()
             torch._foreach_lerp_(self._mean, [p.detach() for p in self._masters], 1 - EMA_DECAY)
@@ -138,3 +139,7 @@ class CapturedStep:
         with torch.no_grad():
             torch._foreach_copy_(self._mean, means)
         torch.cuda.synchronize()
+
+
+def _gradients(parameters: list[Tensor]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
