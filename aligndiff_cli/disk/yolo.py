@@ -20,7 +20,7 @@ import yaml
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import read_image, write_jpeg
-from aligndiff_cli.disk.polygons import Outline, fill, outline, trace
+from aligndiff_cli.disk.polygons import Outline, area, fill, outline, trace
 
 PICTURES, LABELS, DATA = "images", "labels", "data.yaml"
 
@@ -78,16 +78,12 @@ def outlines(
         parts = trace(mask)
         for rings in [[part] for part in parts] if apart else [parts] if parts else [[]]:
             together = [ring for part in rings for ring in part]
-            line = outline(together, height, width) if _pixels(together, mask) >= max(1, min_area) else None
+            line = outline(together, height, width) if area(together) >= max(1, min_area) else None
             if line is not None and len(line.corners) >= 3:
                 found.append((number, line))
             else:
                 dropped += 1
     return found, dropped
-
-
-def _pixels(rings: Sequence[np.ndarray], mask: np.ndarray) -> int:
-    return int(fill(rings, *mask.shape).sum()) if rings else 0
 
 
 def read_item(root: Path, split: str, stem: str) -> tuple[np.ndarray, np.ndarray]:

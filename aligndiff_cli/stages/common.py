@@ -11,6 +11,8 @@ import torch
 
 import aligndiff_cli
 from aligndiff_cli.disk.bank import Embedding
+from aligndiff_cli.disk.support import SupportScan, scan_support
+from aligndiff_cli.engine.run_file import RunFile, input_folder
 from aligndiff_cli.method.prompts import Insertion, Prompt, class_words
 from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
@@ -118,3 +120,9 @@ def load_chosen(o: FssOptions | MaskOptions) -> Segmenter:
         refine=o.ssp_refine,
         device=o.device,
     )
+
+
+def scan_inverted(images: Path, bank: Path, run: RunFile) -> SupportScan:
+    """The support folder `images` that a bank was made from, read as its run did."""
+    masks = input_folder(bank, run, "masks") if "masks" in run.inputs else None
+    return scan_support(images, masks, run.options.get("mask_orientation", "auto"))

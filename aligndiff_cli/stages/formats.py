@@ -28,14 +28,15 @@ class VocFormat:
 
     Args:
         out: folder of the set.
+        min_area: fewest pixels of an instance, in the forms that have instances.
         val_share: share of the pictures that become the split ``val``.
         license: the user's words, "" for none.
     """
 
     name = "voc"
 
-    def __init__(self, out: Path, val_share: float = 0.0, license: str = "") -> None:
-        self.out = out
+    def __init__(self, out: Path, min_area: int, val_share: float, license: str) -> None:
+        self.out, self.min_area = out, min_area
         self.val_share, self.license = val_share, license
 
     def split_of(self, stem: str) -> str:
@@ -83,23 +84,15 @@ class VocFormat:
 
 
 class CocoFormat(VocFormat):
-    """VOC's layout and an instances file beside it.
-
-    Args:
-        min_area: fewest pixels of an instance.
-    """
+    """VOC's layout and an instances file beside it."""
 
     name = "coco"
-
-    def __init__(self, out: Path, min_area: int, val_share: float = 0.0, license: str = "") -> None:
-        super().__init__(out, val_share, license)
-        self._min_area = min_area
 
     def write(
         self, stem: str, image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[int, np.ndarray]]
     ) -> tuple[list[str], dict[str, Any]]:
         files, _ = super().write(stem, image, labels, objects)
-        found, dropped = coco.scene_annotations(labels, objects, self._min_area)
+        found, dropped = coco.scene_annotations(labels, objects, self.min_area)
         height, width = labels.shape
         part = {"file_name": f"{stem}.jpg", "height": height, "width": width, "annotations": found}
         files.append(f"{PARTS}/{stem}.json")
@@ -152,22 +145,14 @@ _HF_SPLITS = {TRAIN: imagefolder.TRAIN, VAL: imagefolder.VALIDATION}
 
 
 class YoloFormat(VocFormat):
-    """Ultralytics' pictures, polygons and data.yaml (beyond the paper).
-
-    Args:
-        min_area: fewest pixels of an object.
-    """
+    """Ultralytics' pictures, polygons and data.yaml (beyond the paper)."""
 
     name = "yolo"
-
-    def __init__(self, out: Path, min_area: int, val_share: float = 0.0, license: str = "") -> None:
-        super().__init__(out, val_share, license)
-        self._min_area = min_area
 
     def write(
         self, stem: str, image: np.ndarray, labels: np.ndarray, objects: Sequence[tuple[int, np.ndarray]]
     ) -> tuple[list[str], dict[str, Any]]:
-        found, dropped = yolo.outlines(labels, objects, self._min_area, IGNORE)
+        found, dropped = yolo.outlines(labels, objects, self.min_area, IGNORE)
         files = self._relative(yolo.write_item(self.out, self.split_of(stem), stem, image, found))
         worst = round(min((line.iou for _, line in found), default=1.0), 4)
         return files, {"instances": len(found), "dropped": dropped, "polygon_iou": worst}
@@ -182,9 +167,8 @@ class YoloFormat(VocFormat):
 
 def make_format(name: str, out: Path, min_area: int, val_share: float, license: str) -> VocFormat:
     """The format that --format names."""
-    if name in ("coco", "yolo"):
-        return (CocoFormat if name == "coco" else YoloFormat)(out, min_area, val_share, license)
-    return (HfFormat if name == "hf" else VocFormat)(out, val_share, license)
+    forms = {form.name: form for form in (VocFormat, CocoFormat, HfFormat, YoloFormat)}
+    return forms[name](out, min_area, val_share, license)
 
 
 def opening(name: str, out: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk.digest import file_digest
-from aligndiff_cli.disk.support import PairFiles, load_pair, scan_support
+from aligndiff_cli.disk.support import PairFiles, load_pair
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.run_file import RunFile, input_folder
 from aligndiff_cli.engine.stage import Item
@@ -21,6 +21,7 @@ from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.method.framing import Framing, framed, resized, resized_mask
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.start import Start
+from aligndiff_cli.stages.common import scan_inverted
 
 REMEDY = "Put the support folder back as it was, or run `aligndiff invert` again; --start noise does without it"
 
@@ -54,8 +55,7 @@ class RealStarts:
     @cached_property
     def _pairs(self) -> Mapping[str, PairFiles]:
         """Name of each picture, as records of inversion have it -> its pair."""
-        masks = input_folder(self._bank, self._run, "masks") if "masks" in self._run.inputs else None
-        scan = scan_support(self.folder, masks, self._run.options.get("mask_orientation", "auto"))
+        scan = scan_inverted(self.folder, self._bank, self._run)
         return {next(iter(_files(pair))): pair for pair in scan.pairs}
 
     def usable(self, record: Record, problems: list[InputError]) -> bool:

@@ -18,7 +18,7 @@ import torch
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_image
-from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable, scan_support
+from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable
 from aligndiff_cli.engine.manifest import Record, contained
 from aligndiff_cli.engine.run_file import RunFile, input_folder
 from aligndiff_cli.errors import InputError
@@ -26,6 +26,7 @@ from aligndiff_cli.method.framing import framed
 from aligndiff_cli.models.clip import BATCH, Clip, check_clip, load_clip
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.fingerprints import network_fingerprint
+from aligndiff_cli.stages.common import scan_inverted
 from aligndiff_cli.stages.marks import MARKED
 from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.prompting import prompt_words
@@ -123,8 +124,7 @@ def real_pairs(bank: Path, run: RunFile) -> dict[str, list[PairFiles]]:
     Raises:
         FolderError: their folder is not there any more.
     """
-    masks = input_folder(bank, run, "masks") if "masks" in run.inputs else None
-    scan = scan_support(input_folder(bank, run, "images"), masks, run.options.get("mask_orientation", "auto"))
+    scan = scan_inverted(input_folder(bank, run, "images"), bank, run)
     unusable: list[InputError] = []
     found: dict[str, list[PairFiles]] = {}
     for pair, _ in load_usable(scan.pairs, unusable):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aligndiff_cli.pocket.recipe.denoiser import Batch, Denoiser, v_loss
-from aligndiff_cli.pocket.recipe.diffusion import EMA_DECAY, TEXT_LR, UNET_LR
+from aligndiff_cli.pocket.recipe.diffusion import EMA_DECAY, DiffusionOptions, parameter_groups
 from aligndiff_cli.pocket.recipe.text import MAX_TOKENS, WIDTH
 
 WARM_UP = 4
@@ -42,11 +42,10 @@ class CapturedStep:
         self._mean = [mean[name] for name, _ in model.named_parameters()]
         for parameter in self._masters:
             parameter.grad = torch.zeros_like(parameter)
-        self._rates = torch.zeros((), device=device), torch.zeros((), device=device)
-        rest = [*model.unet.parameters(), *model.looks.parameters()]
-        text = {"params": list(model.text_encoder.parameters()), "lr": self._rates[0]}
+        groups = parameter_groups(model)
+        self._rates = [(torch.zeros((), device=device), group["lr"]) for group in groups]
         self.optimizer = torch.optim.AdamW(
-            [text, {"params": rest, "lr": self._rates[1]}],
+            [{**group, "lr": rate} for group, (rate, _) in zip(groups, self._rates, strict=True)],
             weight_decay=1e-2,
             betas=(0.9, 0.99),
             fused=self._cuda,
@@ -64,8 +63,8 @@ class CapturedStep:
 
     def run(self, samples: list[Tensor], share: float) -> None:
         """One step on samples (as `passes.Captions`, one batch), at this share of the peak rates."""
-        self._rates[0].fill_(TEXT_LR * share)
-        self._rates[1].fill_(UNET_LR * share)
+        for rate, peak in self._rates:
+            rate.fill_(peak * share)
         for own, given in zip(self._inputs, samples, strict=True):
             own.copy_(given, non_blocking=True)
         if self._graph is None:
@@ -99,7 +98,7 @@ class CapturedStep:
             torch._foreach_copy_(self._halves, self._masters)
         x0 = self.latents[index].float() * self.scale
         u = torch.rand(self.batch, device=x0.device)
-        u = torch.where(torch.rand(self.batch, device=x0.device) < 0.5, u.sqrt(), u)
+        u = torch.where(torch.rand(self.batch, device=x0.device) < DiffusionOptions.noisy_share, u.sqrt(), u)
         levels = len(self.alphas_bar)
         drawn = Batch(
             x0=x0,

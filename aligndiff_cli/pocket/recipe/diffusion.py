@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def train_diffusion(work: Path, options: DiffusionOptions, device: torch.device)
     tokenizer = write_tokenizer(work / "tokenizer", known_words())
     torch.manual_seed(item_seed(options.seed, "diffusion/weights"))
     model = Denoiser(tokenizer, *pool.latents.shape[1:3]).to(device).train()
-    optimizer = torch.optim.AdamW(_groups(model), weight_decay=1e-2, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(model), weight_decay=1e-2, betas=(0.9, 0.99), fused=True)
     ema = Ema(model, EMA_DECAY)
     start = resume(work / "diffusion.safetensors", model, optimizer, ema)
     alphas_bar = build_scheduler().alphas_cumprod.to(device)
@@ -92,7 +93,7 @@ def train_diffusion(work: Path, options: DiffusionOptions, device: torch.device)
             save_state(work / "diffusion.safetensors", model, optimizer, step + 1, ema.mean)
 
 
-def _groups(model: Denoiser) -> list[dict[str, object]]:
+def parameter_groups(model: Denoiser) -> list[dict[str, Any]]:
     """The text encoder learns at a rate of its own."""
     rest = [*model.unet.parameters(), *model.looks.parameters()]
     return [{"params": model.text_encoder.parameters(), "lr": TEXT_LR}, {"params": rest, "lr": UNET_LR}]

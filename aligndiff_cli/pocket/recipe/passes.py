@@ -20,9 +20,10 @@ from aligndiff_cli.datasets import emoji_classes as classes
 from aligndiff_cli.datasets.emoji_classes import prompt_name
 from aligndiff_cli.datasets.emoji_pictures import BACKGROUNDS
 from aligndiff_cli.pocket.recipe.captions import GOOD, SIZES, draw_caption
+from aligndiff_cli.pocket.recipe.diffusion import DiffusionOptions
 from aligndiff_cli.pocket.recipe.drawings import STYLES, UNNAMED, Drawing
 from aligndiff_cli.pocket.recipe.pictures import calm_picture
-from aligndiff_cli.pocket.recipe.pool import KNOWN_WEIGHT, UNNAMED_WEIGHT
+from aligndiff_cli.pocket.recipe.pool import weight
 from aligndiff_cli.pocket.recipe.text import MAX_TOKENS
 from aligndiff_cli.pocket.recipe.variants import variant
 
@@ -55,13 +56,9 @@ class Layout:
 
     def weights(self) -> NDArray[np.float64]:
         """How often each is shown: as in `pool`, and variants by `VARIANT_SHARE`."""
-        own = np.array([_weight(drawing.concept) for drawing in self.drawings])
+        own = np.array([weight(drawing.concept) for drawing in self.drawings])
         count = len(own)
         return np.concatenate([own / own.sum() * (1 - VARIANT_SHARE), np.full(count, VARIANT_SHARE / count)])
-
-
-def _weight(concept: str) -> float:
-    return KNOWN_WEIGHT if concept in classes.KNOWN else UNNAMED_WEIGHT if concept in UNNAMED else 1.0
 
 
 @dataclass(frozen=True)
@@ -162,7 +159,7 @@ def draw(
         other_pass * layout.size + place + other,
         tokens.astype(np.int16),
         np.where(looks, good, -1).astype(np.int8),
-        rng.random(count) < 0.5,
+        rng.random(count) < DiffusionOptions.bare_share,
     )
 
 

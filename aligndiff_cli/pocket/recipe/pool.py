@@ -95,7 +95,7 @@ class Pool:
         order = np.array([entry.drawing for entry in entries])
         self._starts = np.flatnonzero(np.diff(order, prepend=-1))  # pictures of one drawing lie together
         self._counts = np.diff(self._starts, append=len(order))
-        weights = np.array([_weight(entries[int(i)].concept) for i in self._starts])
+        weights = np.array([weight(entries[int(i)].concept) for i in self._starts])
         self._shares = weights / weights.sum()
 
     @staticmethod
@@ -116,7 +116,8 @@ class Pool:
         return self.latents[torch.from_numpy(index)].float() * self.scale
 
 
-def _weight(concept: str) -> float:
+def weight(concept: str) -> float:
+    """How often a drawing of a concept is shown, to that of a named one."""
     if concept in classes.KNOWN:
         return KNOWN_WEIGHT
     return UNNAMED_WEIGHT if concept in UNNAMED else 1.0
