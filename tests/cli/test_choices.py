@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from aligndiff_cli.disk.images import read_mask, write_png
+from aligndiff_cli.method.framing import Framing, resized
 from aligndiff_cli.models.diffusion import inversion
 from tests.cli.conftest import Run
 from tests.cli.world import World
@@ -24,24 +25,22 @@ def options(folder: Path) -> dict[str, object]:
 def test_an_embedding_is_learnt_from_a_window_or_from_the_whole_picture(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[tuple[int, int], int]] = []
-    resized = inversion._resized
+    seen: list[tuple[tuple[int, int], Framing]] = []
 
-    def noted(image: np.ndarray, height: int, width: int, resampling: int) -> np.ndarray:
-        seen.append((image.shape[:2], int(resampling)))
-        return resized(image, height, width, resampling)  # type: ignore[arg-type]
+    def noted(image: np.ndarray, height: int, width: int, framing: Framing) -> np.ndarray:
+        seen.append((image.shape[:2], framing))
+        return resized(image, height, width, framing)
 
-    monkeypatch.setattr(inversion, "_resized", noted)
+    monkeypatch.setattr(inversion, "resized", noted)
     command = ["invert", "--images", world / "support", "--model", world.model, "--steps", 1, "--preview", 0]
     run(*command, "--out", world / "window")
-    (window, lanczos), *_ = seen
-    assert window[0] == window[1]  # the model is square, the pictures are 36 x 48
+    assert {framing for _, framing in seen} == {"window"}
+    assert all(height == width for (height, width), _ in seen)  # the model is square, the pictures are 36 x 48
     assert options(world / "window")["framing"] == "window"
     assert options(world / "window")["latent_mask"] == "nearest-exact"
     seen.clear()
     run(*command, "--out", world / "whole", "--framing", "whole", "--latent-mask", "nearest")
-    assert {size for size, _ in seen} == {(36, 48)}
-    assert {resampling for _, resampling in seen} == {3} != {lanczos}  # bicubic
+    assert set(seen) == {((36, 48), "whole")}
     assert options(world / "whole")["framing"] == "whole"
     assert options(world / "whole")["latent_mask"] == "nearest"
     output = run(*command, "--out", world / "whole", "--framing", "whole", code=1).output
