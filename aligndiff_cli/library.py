@@ -196,12 +196,13 @@ def compose(
     return paste(image, labels, [(ordered[place.class_index][place.sample_index], place) for place in layout])
 
 
-def run(options: Options, *, force: bool = False, quiet: bool = False) -> Outcome:
+def run(options: Options, *, force: bool = False, verify: bool = False, quiet: bool = False) -> Outcome:
     """Run a stage on folders, as its command does: what is done is kept.
 
     Args:
         options: e.g. ``ad.InvertOptions(images="support", out="bank")``; None in it leaves a setting to the model.
         force: make everything again.
+        verify: read all files again, also those whose size and times are as they were.
         quiet: no progress bar.
 
     Returns:
@@ -211,7 +212,7 @@ def run(options: Options, *, force: bool = False, quiet: bool = False) -> Outcom
         AligndiffError: what the command would print.
     """
     with closing(Bar(quiet)) as progress:
-        return run_stage(make_stage(options), progress, force=force)
+        return run_stage(make_stage(options), progress, force=force, verify=verify)
 
 
 def open_bank(folder: str | Path) -> dict[str, bank.Embedding]:

@@ -11,10 +11,11 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -53,7 +54,7 @@ class Record:
 
     def to_line(self) -> str:
         """The record as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(vars(self), sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def contained(folder: Path, relative: str) -> Path:
@@ -62,16 +63,32 @@ def contained(folder: Path, relative: str) -> Path:
     Raises:
         FolderError: the path is absolute, climbs out with "..", or a link leads out of the folder.
     """
-    pure = PurePosixPath(relative)
-    path = folder / pure
-    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-    if pure.is_absolute() or ".." in pure.parts or not inside:
+    parts = relative.split("/")
+    path = folder / relative
+    if relative.startswith("/") or ".." in parts or not (_has_no_link(folder, parts) or _is_inside(path, folder)):
         raise FolderError(
             f"the manifest names {relative!r}, which leaves the folder",
             folder,
             "Manifests hold relative paths inside their own folder; mend or remove that record",
         )
     return path
+
+
+def _has_no_link(folder: Path, parts: Sequence[str]) -> bool:
+    """Whether none of a path's parts below the folder is a link: then it cannot lead out."""
+    name = str(folder)
+    for part in parts:
+        name = f"{name}/{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(name).st_mode):
+                return False
+        except OSError:  # it is not there, and nothing below it
+            return True
+    return True
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def read_records(folder: Path, *, own: bool = False) -> dict[str, Record]:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.digest import file_digest, has_digest
 from aligndiff_cli.engine.failures import read_failures, write_failures
+from aligndiff_cli.engine.known_files import keep, known_files
 from aligndiff_cli.engine.lock import Claim
 from aligndiff_cli.engine.manifest import ManifestWriter, Record, contained, read_records, rewrite
 from aligndiff_cli.engine.run_file import RunFile, own_run, read_run, write_run
@@ -64,13 +65,16 @@ class Pending:
     missing: Sequence[Item]
 
 
-def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Team | None = None) -> Outcome:
+def run_stage(
+    stage: Stage, progress: Progress, *, force: bool = False, verify: bool = False, team: Team | None = None
+) -> Outcome:
     """Bring a stage folder up to date with its plan, or with this process's share of the plan.
 
     Args:
         stage: what to make, and where.
         progress: told of each unit of work.
         force: make everything again, whatever is there.
+        verify: read all files again, also those whose size and times are as they were.
         team: the workers that share the plan; None for this process alone.
 
     Raises:
@@ -81,6 +85,15 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
     team = team or Team()
     if force and not team.whole:
         raise UsageError("--force has no meaning for one shard", remedy="Remove the folder, or pass another --out")
+    with known_files(stage.out, verify=verify, fresh=force) as files:
+        try:
+            return _run_stage(stage, progress, force, team)
+        finally:
+            if files.read and read_run(stage.out) is not None:
+                keep(stage.out, files, team.share.name)
+
+
+def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Outcome:
     run = stage.describe()
     check_same_run(stage.out, run, force)
     if force or read_run(stage.out) is None:
@@ -272,7 +285,7 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
         path = contained(folder, name)
         if not path.exists():
             return False
-        if file_digest(path) != digest:
+        if not has_digest(path, digest):
             if not item.retouchable:
                 raise FolderError(
                     "was changed after it was made",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.digest import file_digest, has_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.engine.lock import tell_if_in_use
@@ -136,7 +136,7 @@ class MaskStage(Stage[MaskOptions]):
         """
         files = {layout.IMAGES: self._image(record.id), **self._coarse.files(record.id)}
         digests = {kind: file_digest(path) for kind, path in files.items()}
-        if digests != {kind: record.outputs.get(f"{kind}/{record.id}.png") for kind in digests}:
+        if not all(has_digest(path, record.outputs.get(f"{kind}/{record.id}.png")) for kind, path in files.items()):
             self._coarse.check(record.id, read_image(files[layout.IMAGES]).shape[:2])
         return joint_digest(digests)
 

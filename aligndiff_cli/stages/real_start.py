@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.digest import has_digest
 from aligndiff_cli.disk.support import PairFiles, load_pair
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.run_file import RunFile, input_folder
@@ -82,7 +82,7 @@ class RealStarts:
         if not pairs:
             raise InputError(f"the record of {record.id} names no support picture", self._bank, REMEDY)
         for name, path in files.items():
-            if record.inputs[name] != file_digest(path):
+            if not has_digest(path, record.inputs[name]):
                 raise InputError(f"is not the file that {record.id} was learnt from", path, REMEDY)
         return pairs
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aligndiff_cli.disk import voc
+from aligndiff_cli.disk import layout, voc
 from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World, draw_bank
@@ -119,9 +119,8 @@ def commands(world: World, tree: str) -> dict[str, list[object]]:
 
 
 def tree_bytes(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != layout.FILES)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_the_chain_runs_and_runs_again_without_work(world: World, run: Run) -> None:

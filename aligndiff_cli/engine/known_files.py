@@ -1,0 +1,100 @@
+"""What a stage folder knows of the files that it was made from and holds: ``.files.jsonl``, so that a rerun need not
+read them.
+
+One line per file: its path relative to the folder, size, times, digests. It is not part of what was made, and may be
+removed at any time: the next run reads the files again. Like git's index, it is not believed of a file whose times are
+not older than its own, since the file may have changed once more within a tick of the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aligndiff_cli.disk import layout
+from aligndiff_cli.disk.atomic import atomic_write
+from aligndiff_cli.disk.digest import Known, KnownFiles, Stamp, is_former, using
+from aligndiff_cli.errors import AligndiffError
+
+
+@contextmanager
+def known_files(folder: Path, *, verify: bool = False, fresh: bool = False) -> Iterator[KnownFiles]:
+    """Look files up in what a folder knows of them while the block runs.
+
+    Args:
+        verify: believe nothing, and read all files again.
+        fresh: whether what the folder holds is to be made again, so that its records do not count.
+    """
+    files = KnownFiles(not fresh and _of_former_version(folder), {} if verify else _read(folder))
+    with using(files):
+        yield files
+
+
+def keep(folder: Path, files: KnownFiles, worker: str = "") -> None:
+    """Write down what was read, in the worker's own file; that of a run alone replaces all.
+
+    A folder that cannot be written to goes without.
+    """
+    if not files.read or not folder.is_dir():
+        return
+    path = folder / layout.of_worker(layout.FILES, worker)
+    root = os.path.abspath(folder)
+    with suppress(AligndiffError, OSError), atomic_write(path) as file:
+        for name, (stamp, digests) in (files.known | files.read).items():
+            relative = name[len(root) + 1 :] if name.startswith(f"{root}/") else os.path.relpath(name, root)
+            file.write(json.dumps([relative, *stamp, *digests]).encode() + b"\n")
+    if not worker:
+        with suppress(OSError):
+            for other in layout.with_workers(folder, layout.FILES):
+                if other != path:
+                    other.unlink()
+
+
+def _read(folder: Path) -> dict[str, Known]:
+    """Absolute path -> what is known; nothing of files that may have changed since, or where it cannot be read."""
+    root = os.path.abspath(folder)
+    found: dict[str, Known] = {}
+    with suppress(OSError):
+        for path in layout.with_workers(folder, layout.FILES):
+            with path.open("rb") as file:
+                written = os.fstat(file.fileno()).st_mtime_ns
+                for line in file:
+                    entry = _parse(line)
+                    if entry is not None and not entry[1].is_new_at(written):
+                        found[os.path.normpath(os.path.join(root, entry[0]))] = entry[1:]
+    return found
+
+
+def _parse(line: bytes) -> tuple[str, Stamp, tuple[str, ...]] | None:
+    try:
+        name, size, mtime, ctime, *digests = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    whole = all(type(number) is int for number in (size, mtime, ctime))
+    if not whole or not all(isinstance(text, str) for text in (name, *digests)):
+        return None
+    return name, Stamp(size, mtime, ctime), tuple(digests)
+
+
+def _of_former_version(folder: Path) -> bool:
+    """Whether the folder's first record has digests of the former kind; so have the others, then."""
+    with suppress(OSError):
+        for path in layout.with_workers(folder, layout.MANIFEST):
+            with path.open("rb") as file:
+                for line in file:
+                    outputs = _outputs(line)
+                    if outputs:
+                        return all(map(is_former, outputs))
+    return False
+
+
+def _outputs(line: bytes) -> list[str]:
+    try:
+        record: Any = json.loads(line)
+        return [digest for digest in record["outputs"].values() if isinstance(digest, str)]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
