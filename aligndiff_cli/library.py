@@ -39,7 +39,8 @@ from aligndiff_cli.models.diffusion.inversion_options import suggested
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
-from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters import load_segmenter
+from aligndiff_cli.models.segmenters.base import Segmenter
 from aligndiff_cli.stages import make_stage
 from aligndiff_cli.stages.common import POCKET, chunks, embedding_prompt, model_folder
 from aligndiff_cli.stages.samples import read_samples

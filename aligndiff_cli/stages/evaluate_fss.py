@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
@@ -21,7 +21,6 @@ from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_tables import fss_document, fss_report, fss_run
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
-from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.models.segmenters.description import SegmenterDescription
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import describe_chosen, load_chosen, named_backbone, segmenter_notes
@@ -29,6 +28,9 @@ from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.results import read_parts, write_part, write_results
 from aligndiff_cli.stages.samples import read_samples
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.segmenters import Segmenter
 
 FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support_sets.TEXT)}
 """Kinds of samples that D.4's test is put to, by the name of the choice; the paper's is "text"."""

@@ -24,7 +24,6 @@ from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET
 from aligndiff_cli.stages.marks import USE_MARKED, without_marked
 from aligndiff_cli.stages.masking.coarse import CoarseMasks
-from aligndiff_cli.stages.masking.grounding import GroundingRefiner
 from aligndiff_cli.stages.masking.mask_methods import (
     SET_OF_IMAGES,
     AttentionRefiner,
@@ -52,6 +51,8 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
     if o.segmenter == "attention":
         return AttentionRefiner()
     if o.segmenter == "grounding":
+        from aligndiff_cli.stages.masking.grounding import GroundingRefiner  # loads torch
+
         return GroundingRefiner(o, made_by)
     return NoiseRefiner(o) if o.segmenter == "noise-learning" else ConsensusRefiner(o)
 

@@ -25,7 +25,6 @@ _FEATURES = 4
 class FlowModel(DiffusionModel):
     """A transformer in which image patches and text tokens attend to one another, trained by flow matching."""
 
-    half = torch.bfloat16
     default_max_shift: float
     """The largest shift of noise levels where the scheduler's configuration names none."""
 
