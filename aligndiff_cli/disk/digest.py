@@ -65,11 +65,15 @@ class KnownFiles:
         former: whether new digests are of the former kind.
         known: from before.
         read: of files that this process has read.
+        known_sources, sources: absolute path of a picture -> its stamp, and a digest of what it was drawn of; from
+            before, and drawn by this process.
     """
 
     former: bool = False
     known: Mapping[str, Known] = field(default_factory=dict)
     read: dict[str, Known] = field(default_factory=dict)
+    known_sources: Mapping[str, tuple[Stamp, str]] = field(default_factory=dict)
+    sources: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
 
     def digest(self, path: Path, former: bool) -> str:
         """The digest of a file, of the former kind or not (OSError if it cannot be read)."""
@@ -151,6 +155,21 @@ def joint_digest(digests: Mapping[str, str], *, former: bool | None = None) -> s
     digest = _algorithm(_current.former if former is None else former)
     digest.update(text.encode())
     return digest.hexdigest()
+
+
+def is_drawn_of(path: Path, digest: str) -> bool:
+    """Whether a picture is there that was drawn of what has this digest, and was not changed since."""
+    name = os.path.abspath(path)
+    try:
+        return _current.known_sources.get(name) == (Stamp.of(os.stat(name)), digest)
+    except OSError:
+        return False
+
+
+def now_drawn_of(path: Path, digest: str) -> None:
+    """Keep in mind what a picture was drawn of."""
+    name = os.path.abspath(path)
+    _current.sources[name] = Stamp.of(os.stat(name)), digest
 
 
 def _algorithm(former: bool) -> Any:

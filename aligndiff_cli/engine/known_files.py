@@ -1,7 +1,8 @@
 """What a stage folder knows of the files that it was made from and holds: ``.files.jsonl``, so that a rerun need not
 read them.
 
-One line per file: its path relative to the folder, size, times, digests. It is not part of what was made, and may be
+One line per file: its path relative to the folder, size, times, digests; of a picture that shows what was made, a digest
+of what it was drawn of, under "of". It is not part of what was made, and may be
 removed at any time: the next run reads the files again. Like git's index, it is not believed of a file whose times are
 not older than its own, since the file may have changed once more within a tick of the clock.
 """
@@ -29,7 +30,9 @@ def known_files(folder: Path, *, verify: bool = False, fresh: bool = False) -> I
         verify: believe nothing, and read all files again.
         fresh: whether what the folder holds is to be made again, so that its records do not count.
     """
-    files = KnownFiles(not fresh and _of_former_version(folder), {} if verify else _read(folder))
+    files = KnownFiles(former=not fresh and _of_former_version(folder))
+    if not verify:
+        files.known, files.known_sources = _read(folder)
     with using(files):
         yield files
 
@@ -39,14 +42,16 @@ def keep(folder: Path, files: KnownFiles, worker: str = "") -> None:
 
     A folder that cannot be written to goes without.
     """
-    if not files.read or not folder.is_dir():
+    if not (files.read or files.sources) or not folder.is_dir():
         return
     path = folder / layout.of_worker(layout.FILES, worker)
     root = os.path.abspath(folder)
     with suppress(AligndiffError, OSError), atomic_write(path) as file:
-        for name, (stamp, digests) in (files.known | files.read).items():
+        for name, (stamp, digests) in {**files.known, **files.read}.items():
             relative = name[len(root) + 1 :] if name.startswith(f"{root}/") else os.path.relpath(name, root)
             file.write(json.dumps([relative, *stamp, *digests]).encode() + b"\n")
+        for name, (stamp, digest) in {**files.known_sources, **files.sources}.items():
+            file.write(json.dumps([os.path.relpath(name, root), *stamp, {"of": digest}]).encode() + b"\n")
     if not worker:
         with suppress(OSError):
             for other in layout.with_workers(folder, layout.FILES):
@@ -54,30 +59,26 @@ def keep(folder: Path, files: KnownFiles, worker: str = "") -> None:
                     other.unlink()
 
 
-def _read(folder: Path) -> dict[str, Known]:
-    """Absolute path -> what is known; nothing of files that may have changed since, or where it cannot be read."""
+def _read(folder: Path) -> tuple[dict[str, Known], dict[str, tuple[Stamp, str]]]:
+    """Absolute path -> what is known of files and of pictures; less those that may have changed since."""
     root = os.path.abspath(folder)
-    found: dict[str, Known] = {}
+    files: dict[str, Known] = {}
+    sources: dict[str, tuple[Stamp, str]] = {}
     with suppress(OSError):
         for path in layout.with_workers(folder, layout.FILES):
             with path.open("rb") as file:
                 written = os.fstat(file.fileno()).st_mtime_ns
                 for line in file:
-                    entry = _parse(line)
-                    if entry is not None and not entry[1].is_new_at(written):
-                        found[os.path.normpath(os.path.join(root, entry[0]))] = entry[1:]
-    return found
-
-
-def _parse(line: bytes) -> tuple[str, Stamp, tuple[str, ...]] | None:
-    try:
-        name, size, mtime, ctime, *digests = json.loads(line)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    whole = all(type(number) is int for number in (size, mtime, ctime))
-    if not whole or not all(isinstance(text, str) for text in (name, *digests)):
-        return None
-    return name, Stamp(size, mtime, ctime), tuple(digests)
+                    try:
+                        name, size, mtime, ctime, *told = json.loads(line)
+                        stamp, place = Stamp(int(size), int(mtime), int(ctime)), os.path.normpath(os.path.join(root, name))
+                    except (ValueError, TypeError, RecursionError):
+                        continue
+                    if told and isinstance(told[0], dict):
+                        sources[place] = stamp, str(told[0].get("of"))
+                    elif not stamp.is_new_at(written):
+                        files[place] = stamp, tuple(map(str, told))
+    return files, sources
 
 
 def _of_former_version(folder: Path) -> bool:

@@ -89,7 +89,7 @@ def run_stage(
         try:
             return _run_stage(stage, progress, force, team)
         finally:
-            if files.read and read_run(stage.out) is not None:
+            if read_run(stage.out) is not None:
                 keep(stage.out, files, team.share.name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.sampling_options import SampleOptions
 from aligndiff_cli.report.sheets import generation_sheet
 from aligndiff_cli.stages.common import chunks, describe_model, load_model
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.looks import Figures, Looks
 from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.prompting import Prompting, kinds_of
@@ -286,17 +287,9 @@ class GenerateStage(Stage[GenerateOptions]):
                 kind: sorted((r for r in own if r.parameters["kind"] == kind), key=lambda r: r.id)
                 for kind in (INVERTED, TEXT)
             }
-            shown = [
-                (
-                    read_image(self.out / layout.IMAGES / f"{r.id}.png"),
-                    read_soft(self.out / layout.COARSE / f"{r.id}.png"),
-                    r.id,
-                )
-                for chosen in kinds.values()
-                for r in chosen[:SHOWN]
-            ]
+            shown = [r for chosen in kinds.values() for r in chosen[:SHOWN]]
             path = self.out / layout.PICTURES / f"{cls}.png"
-            write_png(path, generation_sheet(cls, shown))
+            draw_unless_same(path, [(r.id, r.outputs) for r in shown], partial(self._sheet, cls, shown))
             pictures.append(path)
             area = sum(r.measured["coarse_area"] for r in own) / len(own)
             figures = self._figures[cls]
@@ -306,6 +299,12 @@ class GenerateStage(Stage[GenerateOptions]):
         columns = ["class", "inverted", "text", "coarse mask covers", "diversity", f"near-duplicates (< {NEAR:g})"]
         columns += SCORE_COLUMNS if scored else []
         return Summary(columns, rows, pictures, following)
+
+    def _sheet(self, cls: str, shown: Sequence[Record]) -> np.ndarray:
+        def read(folder: str, record: Record) -> np.ndarray:
+            return (read_image if folder == layout.IMAGES else read_soft)(self.out / folder / f"{record.id}.png")
+
+        return generation_sheet(cls, [(read(layout.IMAGES, r), read(layout.COARSE, r), r.id) for r in shown])
 
     def _support(self) -> str:
         """The support folder the bank was made from, as the next command would name it."""

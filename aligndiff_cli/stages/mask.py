@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from aligndiff_cli.method.attention import coarse_threshold
 from aligndiff_cli.method.consensus import Refined
 from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.marks import USE_MARKED, without_marked
 from aligndiff_cli.stages.masking.coarse import CoarseMasks
 from aligndiff_cli.stages.masking.mask_methods import (
@@ -212,8 +214,9 @@ class MaskStage(Stage[MaskOptions]):
             kept = [record for record in own if record.measured["accepted"]]
             rest = [record for record in own if not record.measured["accepted"]]
             path = self.out / layout.PICTURES / f"{cls}.png"
-            groups = {words.kept_heading: kept, words.rest_heading: rest}
-            write_png(path, mask_sheet(cls, {name: map(self._shown, some[:SHOWN]) for name, some in groups.items()}))
+            groups = {words.kept_heading: kept[:SHOWN], words.rest_heading: rest[:SHOWN]}
+            of = {name: [self._facts_shown(record) for record in some] for name, some in groups.items()}
+            draw_unless_same(path, [cls, self._threshold, of], partial(self._sheet, cls, groups))
             pictures.append(path)
             agreement = sum(record.measured["consensus_iou"] for record in own) / len(own)
             empty = sum(record.measured["area"] == 0 for record in own)
@@ -228,6 +231,15 @@ class MaskStage(Stage[MaskOptions]):
         columns += ["sharpened"] if self.sharpener else []
         following = f"aligndiff compose --foregrounds {self.out} --base base/ --out scenes/"
         return Summary(columns, rows, pictures, following)
+
+    def _sheet(self, cls: str, groups: Mapping[str, Sequence[Record]]) -> np.ndarray:
+        return mask_sheet(cls, {name: map(self._shown, some) for name, some in groups.items()})
+
+    def _facts_shown(self, record: Record) -> list[Any]:
+        """What the sheet's row of a record depends on; its mask may have been changed by hand."""
+        mask = file_digest(contained(self.out, f"{layout.MASKS}/{record.id}.png"))
+        coarse = self._coarse.of(record.id), record.inputs["image and coarse mask"]
+        return [record.id, mask, *coarse, record.measured["consensus_iou"]]
 
     def _shown(self, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         image, coarse = read_image(self._image(record.id)), self._coarse.mask(record.id)
