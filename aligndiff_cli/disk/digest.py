@@ -75,7 +75,7 @@ class KnownFiles:
     known_sources: Mapping[str, tuple[Stamp, str]] = field(default_factory=dict)
     sources: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
 
-    def digest(self, path: Path, former: bool) -> str:
+    def digest(self, path: Path | str, former: bool) -> str:
         """The digest of a file, of the former kind or not (OSError if it cannot be read)."""
         name = os.path.abspath(path)
         status = os.stat(name)
@@ -84,7 +84,7 @@ class KnownFiles:
             for digest in digests:
                 if is_former(digest) == former:
                     return digest
-        with regular(path).open("rb") as file:
+        with regular(Path(path)).open("rb") as file:
             before = Stamp.of(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, lambda: _algorithm(former)).hexdigest()
             after = Stamp.of(os.fstat(file.fileno()))
@@ -125,7 +125,7 @@ def is_former(digest: str) -> bool:
     return len(digest) == FORMER_DIGITS
 
 
-def file_digest(path: Path, *, former: bool | None = None) -> str:
+def file_digest(path: Path | str, *, former: bool | None = None) -> str:
     """A digest of the file's bytes, in hexadecimal digits: SHA-256, or BLAKE2b-128 of the former kind.
 
     Args:
@@ -140,7 +140,7 @@ def file_digest(path: Path, *, former: bool | None = None) -> str:
         raise InputError(f"cannot be read ({error.strerror})", path) from error
 
 
-def has_digest(path: Path, digest: str | None) -> bool:
+def has_digest(path: Path | str, digest: str | None) -> bool:
     """Whether a file's bytes are those that a digest of either kind was taken of.
 
     Raises:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from aligndiff_cli.disk.digest import file_digest, has_digest
 from aligndiff_cli.engine.failures import read_failures, write_failures
 from aligndiff_cli.engine.known_files import keep, known_files
 from aligndiff_cli.engine.lock import Claim
-from aligndiff_cli.engine.manifest import ManifestWriter, Record, contained, read_records, rewrite
+from aligndiff_cli.engine.manifest import Inside, ManifestWriter, Record, contained, read_records, rewrite
 from aligndiff_cli.engine.run_file import RunFile, own_run, read_run, write_run
 from aligndiff_cli.engine.sharing import (
     enter,
@@ -132,11 +133,12 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
 def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
     """What is left to do of this process's share; for a leader, of the whole plan."""
     records = read_records(folder, own=True)
+    inside = Inside(folder)
     pending = [
         Pending(index, group, missing)
         for index, group in enumerate(plan.groups)
         if (team.launched and team.leads) or team.share.has(index)
-        if (missing := [item for item in group if not is_done(folder, item, records)])
+        if (missing := [item for item in group if not is_done(folder, item, records, inside)])
     ]
     again = [
         item
@@ -258,7 +260,7 @@ def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
             )
 
 
-def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
+def is_done(folder: Path, item: Item, records: Mapping[str, Record], inside: Inside) -> bool:
     """Whether the item's record is there and still true. A missing output only means: make it again.
 
     Raises:
@@ -282,14 +284,14 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
             )
     retouched = False
     for name, digest in record.outputs.items():
-        path = contained(folder, name)
-        if not path.exists():
+        path = inside.path(name)
+        if not os.path.exists(path):
             return False
         if not has_digest(path, digest):
             if not item.retouchable:
                 raise FolderError(
                     "was changed after it was made",
-                    path,
+                    Path(path),
                     "Keep it by using the folder as it is, or delete it or pass --force to make it again",
                 )
             log.info("%s was changed after it was made: it is kept as it is; delete it to have it made again", path)

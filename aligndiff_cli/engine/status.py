@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from aligndiff_cli.disk.digest import has_digest
 from aligndiff_cli.engine.failures import read_failures
 from aligndiff_cli.engine.folds import filled
 from aligndiff_cli.engine.known_files import known_files
-from aligndiff_cli.engine.manifest import Record, contained, manifests, read_records, torn_records
+from aligndiff_cli.engine.manifest import Inside, Record, manifests, read_records, torn_records
 from aligndiff_cli.engine.run_file import RunFile, read_run
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 
@@ -61,8 +62,9 @@ def look(folder: Path, *, verify: bool = False) -> FolderState:
     changed: list[str] = []
     done = 0
     with known_files(folder, verify=verify):
+        inside = Inside(folder)
         for record in read_records(folder).values():
-            gone, other = compare(folder, record)
+            gone, other = compare(inside, record)
             missing += gone
             changed += other
             done += not gone and not other
@@ -86,15 +88,15 @@ def look_at_all(folders: Sequence[Path], *, verify: bool = False) -> list[Folder
     return states
 
 
-def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
-    """The record's outputs that are gone, and those that have changed."""
-    paths = {name: contained(folder, name) for name in record.outputs}
-    gone = [name for name, path in paths.items() if not path.exists()]
+def compare(inside: Inside, record: Record) -> tuple[list[str], list[str]]:
+    """The record's outputs that are gone from its folder, and those that have changed."""
+    paths = {name: inside.path(name) for name in record.outputs}
+    gone = [name for name, path in paths.items() if not os.path.exists(path)]
     other = [name for name, path in paths.items() if name not in gone and not _is_as_recorded(path, record, name)]
     return gone, other
 
 
-def _is_as_recorded(path: Path, record: Record, name: str) -> bool:
+def _is_as_recorded(path: str, record: Record, name: str) -> bool:
     try:
         return has_digest(path, record.outputs[name])
     except InputError:  # a folder in its place, say
