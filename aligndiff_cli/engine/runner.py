@@ -102,7 +102,7 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
     plan = stage.plan()
     with Claim(stage.out) as claim:
 
-        def begin() -> list[Pending]:
+        def begin() -> tuple[list[Pending], dict[str, Record]]:
             first = enter(claim, team, force)
             check_same_run(stage.out, run, force and team.leads)
             if first:
@@ -111,12 +111,13 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
                 write_run(stage.out, run)
             if team.share.name:
                 claim.together()
-            pending = pending_groups(stage.out, plan, team)
+            records = read_records(stage.out, own=True)
+            pending = pending_groups(stage.out, plan, team, records)
             if first:
                 write_run(stage.out, run)  # only now: it may name other inputs, and these turn out to differ
-            return pending
+            return pending, records
 
-        pending = team.in_turn(begin)
+        pending, records = team.in_turn(begin)
         with worker_manifest(stage.out, team.share) as manifest:
             shown = team.progress(progress)
             prepare(stage, [p.group for p in pending], team, shown)
@@ -127,12 +128,12 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
                     done, failed = _run_group(stage, part, manifest, shown)
                     made += done
                     problems += failed
-        return end(stage, plan, claim, team, made, problems, progress)
+        unchanged = None if pending or team.share.name else records
+        return end(stage, plan, claim, team, made, problems, progress, unchanged)
 
 
-def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
+def pending_groups(folder: Path, plan: Plan, team: Team, records: Mapping[str, Record]) -> list[Pending]:
     """What is left to do of this process's share; for a leader, of the whole plan."""
-    records = read_records(folder, own=True)
     inside = Inside(folder)
     pending = [
         Pending(index, group, missing)
@@ -188,8 +189,13 @@ def end(
     made: int,
     problems: Sequence[AligndiffError],
     progress: Progress,
+    unchanged: dict[str, Record] | None,
 ) -> Outcome:
-    """Say how it went; the last of all workers brings the records together and lets the stage finish."""
+    """Say how it went; the last of all workers brings the records together and lets the stage finish.
+
+    Args:
+        unchanged: the records, where nothing was to be done and nobody else is in the folder.
+    """
     if not team.leads:
         claim.release()
     told = [json.loads(text) for text in team.gather(json.dumps([made, pack(problems)]))]
@@ -198,7 +204,7 @@ def end(
     made = sum(count for count, _ in told)
     problems = [*plan.problems, *(problem for _, packed in told for problem in unpack(packed))]
     last = claim.alone() and (claim.works or team.whole)
-    records = present_records(stage.out, plan)
+    records = present_records(stage.out, plan) if unchanged is None else unchanged
     planned = {item.id for group in plan.groups for item in group}
     if not last or (not team.whole and planned - records.keys()):
         write_failures(stage.out, problems, team.share.name)

@@ -139,7 +139,8 @@ class MaskStage(Stage[MaskOptions]):
         """
         files = {layout.IMAGES: self._image(record.id), **self._coarse.files(record.id)}
         digests = {kind: file_digest(path) for kind, path in files.items()}
-        if not all(has_digest(path, record.outputs.get(f"{kind}/{record.id}.png")) for kind, path in files.items()):
+        recorded = {kind: record.outputs.get(f"{kind}/{record.id}.png") for kind in files}
+        if not all(digests[kind] == recorded[kind] or has_digest(files[kind], recorded[kind]) for kind in files):
             self._coarse.check(record.id, read_image(files[layout.IMAGES]).shape[:2])
         return joint_digest(digests)
 

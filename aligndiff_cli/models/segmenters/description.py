@@ -62,7 +62,9 @@ def describe_segmenter(
     if backbone is not None or weights is None:
         parts["backbone"] = network_fingerprint(backbone or POCKET)
     parts["refine"] = str(refine)
-    return SegmenterDescription(kind, f"{kind}-{(side if size is None else size) or 'native'}-{joint_digest(parts)}")
+    # of the former kind: it tells networks apart, and folders made before know them by it
+    digest = joint_digest(parts, former=True)
+    return SegmenterDescription(kind, f"{kind}-{(side if size is None else size) or 'native'}-{digest}")
 
 
 def _trained(path: Path) -> tuple[str, int]:

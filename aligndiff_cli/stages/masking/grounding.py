@@ -122,7 +122,7 @@ class GroundingRefiner(Refiner):
         return wanted
 
     def model(self) -> dict[str, str]:
-        return {"source": self.name, "fingerprint": joint_digest(_facts(self.trained_on))}
+        return {"source": self.name, "fingerprint": joint_digest(_facts(self.trained_on), former=True)}
 
     def check(self) -> list[InputError]:
         """Find the objects to train on, unless that is done."""
