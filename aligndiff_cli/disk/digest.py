@@ -1,8 +1,8 @@
 """Content digests: what tells that an input or an output is still the one a record speaks of.
 
-A file is read again only where its size or its times are others than when it was last read (see ``KnownFiles``; they are
-kept by ``engine/known_files.py``). Digests are SHA-256. Those of 32 digits, BLAKE2b-128, are of former versions: what
-they made is compared by theirs.
+A file is read again only where its size or its times are others than when it was last read (see ``KnownFiles``; what is
+known is kept by ``engine/known_files.py``). Digests are SHA-256. Those of 32 digits, BLAKE2b-128, are of former
+versions: what they made is compared by theirs.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class KnownFiles:
 
     def digest(self, path: Path | str, former: bool) -> str:
         """The digest of a file, of the former kind or not (OSError if it cannot be read)."""
-        name = os.path.abspath(path)
-        status = os.stat(name)
+        name = absolute(path)
+        status = os.stat(name)  # noqa: PTH116  thousands are asked for, and a Path costs more than the answer
         stamp, digests = self.known.get(name, (None, ()))
         if stamp == Stamp.of(status) and stat.S_ISREG(status.st_mode):
             for digest in digests:
@@ -120,6 +120,11 @@ def as_in(digest: str) -> Iterator[None]:
         _current.former = before
 
 
+def absolute(path: Path | str) -> str:
+    """The name by which a file is known: links stay as they are."""
+    return os.path.abspath(path)  # noqa: PTH100
+
+
 def is_former(digest: str) -> bool:
     """Whether a digest is of the former kind."""
     return len(digest) == FORMER_DIGITS
@@ -159,17 +164,15 @@ def joint_digest(digests: Mapping[str, str], *, former: bool | None = None) -> s
 
 def is_drawn_of(path: Path, digest: str) -> bool:
     """Whether a picture is there that was drawn of what has this digest, and was not changed since."""
-    name = os.path.abspath(path)
     try:
-        return _current.known_sources.get(name) == (Stamp.of(os.stat(name)), digest)
+        return _current.known_sources.get(absolute(path)) == (Stamp.of(path.stat()), digest)
     except OSError:
         return False
 
 
 def now_drawn_of(path: Path, digest: str) -> None:
     """Keep in mind what a picture was drawn of."""
-    name = os.path.abspath(path)
-    _current.sources[name] = Stamp.of(os.stat(name)), digest
+    _current.sources[absolute(path)] = Stamp.of(path.stat()), digest
 
 
 def _algorithm(former: bool) -> Any:

@@ -1,10 +1,10 @@
 """What a stage folder knows of the files that it was made from and holds: ``.files.jsonl``, so that a rerun need not
 read them.
 
-One line per file: its path relative to the folder, size, times, digests; of a picture that shows what was made, a digest
-of what it was drawn of, under "of". It is not part of what was made, and may be
-removed at any time: the next run reads the files again. Like git's index, it is not believed of a file whose times are
-not older than its own, since the file may have changed once more within a tick of the clock.
+One line per file: its path relative to the folder, size, times, digests; of a sheet or a chart, a digest of what it was
+drawn of, under "of". It is not part of what was made, and may be removed at any time: the next run reads the files
+again. Like git's index, it is not believed of a file whose times are not older than its own, since the file may have
+changed once more within a tick of the clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import atomic_write
-from aligndiff_cli.disk.digest import Known, KnownFiles, Stamp, is_former, using
+from aligndiff_cli.disk.digest import Known, KnownFiles, Stamp, absolute, is_former, using
 from aligndiff_cli.errors import AligndiffError
 
 
@@ -45,7 +45,7 @@ def keep(folder: Path, files: KnownFiles, worker: str = "") -> None:
     if not (files.read or files.sources) or not folder.is_dir():
         return
     path = folder / layout.of_worker(layout.FILES, worker)
-    root = os.path.abspath(folder)
+    root = absolute(folder)
     with suppress(AligndiffError, OSError), atomic_write(path) as file:
         for name, (stamp, digests) in {**files.known, **files.read}.items():
             relative = name[len(root) + 1 :] if name.startswith(f"{root}/") else os.path.relpath(name, root)
@@ -61,7 +61,7 @@ def keep(folder: Path, files: KnownFiles, worker: str = "") -> None:
 
 def _read(folder: Path) -> tuple[dict[str, Known], dict[str, tuple[Stamp, str]]]:
     """Absolute path -> what is known of files and of pictures; less those that may have changed since."""
-    root = os.path.abspath(folder)
+    root = absolute(folder)
     files: dict[str, Known] = {}
     sources: dict[str, tuple[Stamp, str]] = {}
     with suppress(OSError):
@@ -71,7 +71,7 @@ def _read(folder: Path) -> tuple[dict[str, Known], dict[str, tuple[Stamp, str]]]
                 for line in file:
                     try:
                         name, size, mtime, ctime, *told = json.loads(line)
-                        stamp, place = Stamp(int(size), int(mtime), int(ctime)), os.path.normpath(os.path.join(root, name))
+                        stamp, place = Stamp(int(size), int(mtime), int(ctime)), os.path.normpath(f"{root}/{name}")
                     except (ValueError, TypeError, RecursionError):
                         continue
                     if told and isinstance(told[0], dict):

@@ -291,7 +291,7 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record], inside: Ins
     retouched = False
     for name, digest in record.outputs.items():
         path = inside.path(name)
-        if not os.path.exists(path):
+        if not os.path.exists(path):  # noqa: PTH110
             return False
         if not has_digest(path, digest):
             if not item.retouchable:

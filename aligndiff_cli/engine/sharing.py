@@ -92,7 +92,7 @@ def present_records(folder: Path, plan: Plan) -> dict[str, Record]:
     return {
         item_id: record
         for item_id, record in read_records(folder, own=True).items()
-        if item_id not in planned or all(os.path.exists(inside.path(name)) for name in record.outputs)
+        if item_id not in planned or all(os.path.exists(inside.path(name)) for name in record.outputs)  # noqa: PTH110
     }
 
 

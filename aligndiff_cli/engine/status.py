@@ -91,7 +91,7 @@ def look_at_all(folders: Sequence[Path], *, verify: bool = False) -> list[Folder
 def compare(inside: Inside, record: Record) -> tuple[list[str], list[str]]:
     """The record's outputs that are gone from its folder, and those that have changed."""
     paths = {name: inside.path(name) for name in record.outputs}
-    gone = [name for name, path in paths.items() if not os.path.exists(path)]
+    gone = [name for name, path in paths.items() if not os.path.exists(path)]  # noqa: PTH110
     other = [name for name, path in paths.items() if name not in gone and not _is_as_recorded(path, record, name)]
     return gone, other
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KINDS = ("cpu", "cuda", "mps")
 GPU_FILES = ("nvidia*", "nvmap", "dxg", "kfd")
-"""In /dev on Linux, where there is a GPU that torch can use: NVIDIA's, those of its small boards, under Windows, AMD's."""
+"""In /dev on Linux, where there is a GPU for torch: NVIDIA's, its small boards', under Windows, AMD's."""
 
 
 def surely_cpu(name: str) -> bool:

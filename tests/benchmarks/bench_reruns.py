@@ -1,6 +1,6 @@
 """What a run with nothing to do costs; run by ``make bench``.
 
-The whole chain of the demo, a few pictures of each class, is made once with the bundled model in a temporary folder, and
+The chain of the demo, a few pictures of each class, is made once with the bundled model in a temporary folder, and
 every command is run once more, in a process of its own. Then ``generate``, ``mask`` and ``status`` look at folders of
 many pictures of 512 px. The floors: a bare Python that starts and imports numpy, Pillow and typer; and that which also
 reads the manifests as JSON and asks the file system about every file. CPU seconds and peak memory of the process.
@@ -32,7 +32,7 @@ from aligndiff_cli.stages.options.mask import MaskOptions
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_data"
 CLASSES = 4
 PICTURES = int(os.environ.get("PICTURES", "2000"))
-"""In the large folders; the issue at hand was 10,000."""
+"""In the large folders."""
 RUNS = 3
 BARE = "import numpy, typer, yaml; from PIL import Image"
 LOOK = """
@@ -79,8 +79,7 @@ def chain(folder: Path) -> dict[str, list[object]]:
         "invert": ["--images", support, "--out", folder / "bank", "--steps", 2, "--preview", 1],
         "generate": ["--bank", folder / "bank", "--out", folder / "synth", "--per-class", 4, "--steps", 2],
         "mask": ["--images", folder / "synth", *pairs, "--out", masks],
-        "compose": ["--foregrounds", masks, *pairs, "--base", SAMPLE / "base", "--out", folder / "scenes"]
-        + ["--count", 40],
+        "compose": ["--foregrounds", masks, *pairs, "--base", SAMPLE / "base", "--out", folder / "scenes"],
         "evaluate fss": [*pairs, "--query", SAMPLE / "query", "--masks", masks, "--out", folder / "results"],
     }
 

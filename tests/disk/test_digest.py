@@ -25,10 +25,12 @@ def file(tmp_path: Path) -> Path:
 def test_digests_are_sha_256_and_those_of_former_versions_are_still_compared(file: Path) -> None:
     assert file_digest(file) == SHA
     assert file_digest(file, former=True) == FORMER
-    assert has_digest(file, SHA) and has_digest(file, FORMER)
+    assert has_digest(file, SHA)
+    assert has_digest(file, FORMER)
     assert not has_digest(file, None)
     file.write_bytes(b"abd")
-    assert not has_digest(file, SHA) and not has_digest(file, FORMER)
+    assert not has_digest(file, SHA)
+    assert not has_digest(file, FORMER)
 
 
 def test_a_joint_digest_is_of_the_kind_that_is_asked_for_in_any_order() -> None:
@@ -54,7 +56,8 @@ def test_a_change_is_seen_by_its_size_its_time_or_where_its_time_was_set_back(fi
     with using(KnownFiles(known={str(file): (stamp, ("f" * 64,))})):
         file.write_bytes(b"abd")
         os.utime(file, ns=(stamp.mtime, stamp.mtime))
-        assert file.stat().st_mtime_ns == stamp.mtime and file.stat().st_size == stamp.size
+        assert file.stat().st_mtime_ns == stamp.mtime
+        assert file.stat().st_size == stamp.size
         assert file_digest(file) == hashlib.sha256(b"abd").hexdigest()
 
 
@@ -74,6 +77,10 @@ def test_a_file_read_within_the_tick_of_a_coarse_clock_is_not_kept(file: Path) -
         file_digest(file)
     assert list(files.read) == [str(file)]
     whole = Stamp(3, 5 * SECOND, 5 * SECOND)
-    assert whole.coarse and whole.is_new_at(6 * SECOND) and not whole.is_new_at(7 * SECOND)
+    assert whole.coarse
+    assert whole.is_new_at(6 * SECOND)
+    assert not whole.is_new_at(7 * SECOND)
     fine = Stamp(3, 5 * SECOND + 1, 4 * SECOND)
-    assert not fine.coarse and fine.is_new_at(5 * SECOND + 2) and not fine.is_new_at(6 * SECOND)
+    assert not fine.coarse
+    assert fine.is_new_at(5 * SECOND + 2)
+    assert not fine.is_new_at(6 * SECOND)

@@ -1,7 +1,7 @@
 """The families of models, as far as they are known from a folder's JSON: nothing here loads torch.
 
-What a family does with its networks is a class of its own (``sd.py``, ``sd3.py``, ``flux.py``), imported when a model is
-loaded.
+What a family does with its networks is a class of its own (``sd.py``, ``sd3.py``, ``flux.py``), imported when a model
+is loaded.
 """
 
 from __future__ import annotations

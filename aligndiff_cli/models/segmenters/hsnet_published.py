@@ -11,8 +11,8 @@ from torch import Tensor
 
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
-from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.description import PUBLISHED_SIZE
+from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.state_files import load_renamed
 from aligndiff_cli.models.segmenters.torchvision_names import IMAGENET_MEAN, IMAGENET_STD, build_resnet
 
