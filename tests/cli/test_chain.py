@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aligndiff_cli.disk import layout, voc
+from aligndiff_cli.disk import voc
 from aligndiff_cli.engine.manifest import read_records
 from tests.cli.conftest import Run
 from tests.cli.world import World, draw_bank
@@ -120,7 +120,7 @@ def commands(world: World, tree: str) -> dict[str, list[object]]:
 
 
 def tree_bytes(folder: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != layout.FILES)
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".files."))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
