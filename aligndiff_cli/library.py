@@ -39,7 +39,8 @@ from aligndiff_cli.models.diffusion.inversion_options import suggested
 from aligndiff_cli.models.diffusion.load import load_diffusion
 from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
-from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters import load_segmenter
+from aligndiff_cli.models.segmenters.base import Segmenter
 from aligndiff_cli.stages import make_stage
 from aligndiff_cli.stages.common import POCKET, chunks, embedding_prompt, model_folder
 from aligndiff_cli.stages.samples import read_samples
@@ -196,12 +197,13 @@ def compose(
     return paste(image, labels, [(ordered[place.class_index][place.sample_index], place) for place in layout])
 
 
-def run(options: Options, *, force: bool = False, quiet: bool = False) -> Outcome:
+def run(options: Options, *, force: bool = False, verify: bool = False, quiet: bool = False) -> Outcome:
     """Run a stage on folders, as its command does: what is done is kept.
 
     Args:
         options: e.g. ``ad.InvertOptions(images="support", out="bank")``; None in it leaves a setting to the model.
         force: make everything again.
+        verify: read all files again, also those whose size and times are as they were.
         quiet: no progress bar.
 
     Returns:
@@ -211,7 +213,7 @@ def run(options: Options, *, force: bool = False, quiet: bool = False) -> Outcom
         AligndiffError: what the command would print.
     """
     with closing(Bar(quiet)) as progress:
-        return run_stage(make_stage(options), progress, force=force)
+        return run_stage(make_stage(options), progress, force=force, verify=verify)
 
 
 def open_bank(folder: str | Path) -> dict[str, bank.Embedding]:

@@ -41,6 +41,14 @@ CONFIG = Annotated[
     ),
 ]
 FORCE = Annotated[bool, typer.Option("--force", help="Make everything again, whatever is there.", rich_help_panel=RUN)]
+VERIFY = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Read every file again, also where its size and times say that it is as it was.",
+        rich_help_panel=RUN,
+    ),
+]
 QUIET = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no table; errors only.", rich_help_panel=RUN)
 ]
@@ -75,10 +83,10 @@ def add_stage(app: typer.Typer, name: str, options: type[Options], about: str) -
         about: what --help says.
     """
 
-    def work(asked: Options, *, shard: str | None, force: bool, quiet: bool) -> None:
-        run(lambda: make_stage(asked), shard=shard, force=force, quiet=quiet)
+    def work(asked: Options, *, shard: str | None, verify: bool, force: bool, quiet: bool) -> None:
+        run(lambda: make_stage(asked), shard=shard, verify=verify, force=force, quiet=quiet)
 
-    add_command(app, name, options, about, work, {"shard": (SHARD, None), **RUNNING})
+    add_command(app, name, options, about, work, {"shard": (SHARD, None), "verify": (VERIFY, False), **RUNNING})
 
 
 def add_command(

@@ -88,7 +88,7 @@ def show_error(error: AligndiffError, label: str = "[bold red]Error[/]") -> None
         console.print(f"      {escape(error.remedy)}")
 
 
-def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quiet: bool) -> None:
+def run(make_stage: Callable[[], Stage], *, shard: str | None, verify: bool, force: bool, quiet: bool) -> None:
     """Run one stage, or a share of it, from the command line and leave with its exit code."""
     quiet = quiet or follows()
     with errors_reported():
@@ -102,7 +102,7 @@ def run(make_stage: Callable[[], Stage], *, shard: str | None, force: bool, quie
                 console.print(f"[dim]{escape(note)}[/]")
             work_begins()
             with closing(Bar(quiet)) as progress:
-                outcome = run_stage(stage, progress, force=force, team=team)
+                outcome = run_stage(stage, progress, force=force, verify=verify, team=team)
         report(stage.out, outcome, quiet)
         if outcome.problems:
             raise typer.Exit(1)

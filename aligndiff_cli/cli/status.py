@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from aligndiff_cli.cli.command import VERIFY
 from aligndiff_cli.cli.session import errors_reported, output
 from aligndiff_cli.stages.options.shared import FOLDERS
 
 
 def command(
     folders: Annotated[list[Path], typer.Argument(help="Stage folders to look into.", rich_help_panel=FOLDERS)],
+    verify: VERIFY = False,
 ) -> None:
     """Say what each stage folder holds: done, missing, changed since, failed.
 
@@ -26,7 +28,7 @@ def command(
 
         table = Table("folder", "stage", "done", "missing", "changed", "failed", "remarks")
         table.box, table.header_style, table.columns[0].overflow = None, "bold", "fold"
-        states = look_at_all(folders)
+        states = look_at_all(folders, verify=verify)
         for state in states:
             known = (state.done, len(state.missing), len(state.changed), state.failed)
             counts = [UNKNOWN] * 4 if state.command == UNKNOWN else map(str, known)

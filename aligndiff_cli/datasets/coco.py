@@ -96,7 +96,8 @@ def _read_instances(root: Path, part: str, year: int) -> tuple[str, list[_Image]
     except (OSError, RecursionError, *coco_base.MALFORMED) as error:
         reason = f"{type(error).__name__}: {error}"
         raise FolderError(f"is not COCO's instances file ({reason})", path, "Unpack it again") from error
-    return file_digest(path), list(images.values())
+    # of the former kind, so that maps which are there keep their name
+    return file_digest(path, former=True), list(images.values())
 
 
 def check_categories(categories: Sequence[Mapping[str, Any]], path: Path) -> None:

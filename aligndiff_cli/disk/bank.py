@@ -17,18 +17,20 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from aligndiff_cli.disk.atomic import atomic_write
 from aligndiff_cli.disk.regular import regular
 from aligndiff_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIX = ".safetensors"
 HEADER = "aligndiff"
@@ -82,6 +84,9 @@ def _in_tokenizers_form(text: str) -> str:
 
 def write_embedding(path: Path, embedding: Embedding) -> None:
     """Write one embedding, atomically; the same embedding gives the same bytes."""
+    import torch
+    from safetensors.torch import save
+
     vectors = embedding.vectors.detach().to("cpu", torch.float32)
     if len(embedding.parts) == 1:
         tensors = {embedding.token: vectors.contiguous()}
@@ -101,8 +106,22 @@ def read_embedding(path: Path) -> Embedding:
     Raises:
         InputError: not a safetensors file, or not one embedding of shape (vectors, width) per text encoder.
     """
+    import torch
+
+    return _read(path, "pt", _checked, lambda parts: torch.cat(parts, dim=1))
+
+
+def peek_embedding(path: Path) -> Embedding:
+    """As `read_embedding`, its vectors as an array: torch, which takes seconds to load, is not needed."""
     try:
-        with safe_open(regular(path), framework="pt") as file:
+        return _read(path, "np", _checked_array, lambda parts: np.concatenate(parts, axis=1))
+    except TypeError:  # bfloat16, which numpy does not know
+        return read_embedding(path)
+
+
+def _read(path: Path, framework: str, checked: Callable[[Any, Path], Any], joined: Callable[[Any], Any]) -> Embedding:
+    try:
+        with safe_open(regular(path), framework=framework) as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
@@ -114,17 +133,24 @@ def read_embedding(path: Path) -> Embedding:
         raise InputError(f"expected one embedding, got {len(tensors)} tensors", path)
     if not isinstance(header, dict) or not isinstance(header.get("template"), str):
         raise InputError("does not say with which prompt it was learnt", path, "Make it with `aligndiff invert`")
-    parts = [_checked(vectors, path) for vectors in (named or tensors).values()]
+    parts = [checked(vectors, path) for vectors in (named or tensors).values()]
     if len({len(part) for part in parts}) != 1:
         raise InputError("its text encoders have different numbers of vectors", path)
     token = str(header.pop("token", next(iter(tensors))))
     widths = {name: part.shape[1] for name, part in zip(named or tensors, parts, strict=True)}
-    return Embedding(token, torch.cat(parts, dim=1), header, widths)
+    return Embedding(token, joined(parts), header, widths)
 
 
 def _checked(vectors: Tensor, path: Path) -> Tensor:
-    if vectors.ndim == 1:
-        vectors = vectors[None]
-    if vectors.ndim != 2 or not vectors.numel() or not vectors.isfinite().all():
-        raise InputError(f"expected finite vectors of shape (n, width), got {tuple(vectors.shape)}", path)
-    return vectors.float()
+    _check(vectors.shape, bool(vectors.isfinite().all()), path)
+    return vectors.reshape(-1, vectors.shape[-1]).float()
+
+
+def _checked_array(vectors: np.ndarray, path: Path) -> np.ndarray:
+    _check(vectors.shape, bool(np.isfinite(vectors).all()), path)
+    return vectors.reshape(-1, vectors.shape[-1]).astype(np.float32)
+
+
+def _check(shape: Sequence[int], finite: bool, path: Path) -> None:
+    if len(shape) not in (1, 2) or 0 in shape or not finite:
+        raise InputError(f"expected finite vectors of shape (n, width), got {tuple(shape)}", path)

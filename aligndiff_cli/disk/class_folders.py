@@ -38,6 +38,8 @@ def safe_class(name: str) -> str:
     Raises:
         InputError: it is empty, hidden, too long, or holds a separator or a control character.
     """
+    if name.isascii() and name.isalnum() and len(name) <= MAX_NAME_BYTES:
+        return name
     nfc = unicodedata.normalize("NFC", name)
     remedy = "Rename it"
     if not nfc.strip() or nfc.startswith("."):

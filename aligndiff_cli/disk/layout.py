@@ -18,8 +18,9 @@ the label map ``<class>/<stem>.png`` of each support picture. Of a user's own an
 
 Each holds ``run.yaml`` (how it was made) and ``manifest.jsonl`` (what was made); ``failures.jsonl`` is there only
 while something could not be made. While several workers share a run, each has its own ``manifest.<worker>.jsonl`` and
-``failures.<worker>.jsonl``. ``.lock`` is empty: it is what a run locks. ``.unfinished`` is there while `aligndiff
-prepare` is at work, whose only records are those of ``prepare own``, and stays if it is interrupted.
+``failures.<worker>.jsonl``. ``.lock`` is empty: it is what a run locks. ``.files.jsonl`` has sizes, times and digests
+of files that were read, and may be removed. ``.unfinished`` is there while `aligndiff prepare` is at work, whose only
+records are those of ``prepare own``, and stays if it is interrupted.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ RUN = "run.yaml"
 MANIFEST = "manifest.jsonl"
 FAILURES = "failures.jsonl"
 LOCK = ".lock"
+FILES = ".files.jsonl"
 UNFINISHED = ".unfinished"
 PICTURES = "pictures"
 KEPT_NAMES = frozenset({RUN, MANIFEST, FAILURES})

@@ -11,10 +11,11 @@ import fcntl
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -53,25 +54,58 @@ class Record:
 
     def to_line(self) -> str:
         """The record as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(vars(self), sort_keys=True, ensure_ascii=False) + "\n"
+
+
+class Inside:
+    """The paths of one folder: those that would leave it are refused.
+
+    A folder below it is looked at once; this is for a loop, not for keeping.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._prefix = f"{folder}/"
+        self._plain = {"": True}
+
+    def path(self, relative: str) -> str:
+        """``folder / relative``.
+
+        Raises:
+            FolderError: the path is absolute, climbs out with "..", or a link leads out of the folder.
+        """
+        path = self._prefix + relative
+        parent = relative.rpartition("/")[0]
+        if not parent.startswith("/") and self._is_plain(parent) and ".." not in relative and not _is_link(path):
+            return path
+        root = os.path.realpath(self._folder)
+        inside = Path(os.path.realpath(path)).is_relative_to(root)
+        if relative.startswith("/") or ".." in relative.split("/") or not inside:
+            raise FolderError(
+                f"the manifest names {relative!r}, which leaves the folder",
+                self._folder,
+                "Manifests hold relative paths inside their own folder; mend or remove that record",
+            )
+        return path
+
+    def _is_plain(self, relative: str) -> bool:
+        """Whether no part of a folder's path is a link, so that it cannot lead out."""
+        if relative not in self._plain:
+            above = self._is_plain(relative.rpartition("/")[0])
+            self._plain[relative] = above and not _is_link(self._prefix + relative)
+        return self._plain[relative]
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(path).st_mode)
+    except OSError:  # it is not there
+        return False
 
 
 def contained(folder: Path, relative: str) -> Path:
-    """``folder / relative``, refused where it would leave the folder.
-
-    Raises:
-        FolderError: the path is absolute, climbs out with "..", or a link leads out of the folder.
-    """
-    pure = PurePosixPath(relative)
-    path = folder / pure
-    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-    if pure.is_absolute() or ".." in pure.parts or not inside:
-        raise FolderError(
-            f"the manifest names {relative!r}, which leaves the folder",
-            folder,
-            "Manifests hold relative paths inside their own folder; mend or remove that record",
-        )
-    return path
+    """``folder / relative``, refused (FolderError) where it would leave the folder, see `Inside`."""
+    return Path(Inside(folder).path(relative))
 
 
 def read_records(folder: Path, *, own: bool = False) -> dict[str, Record]:
@@ -105,11 +139,12 @@ def manifests(folder: Path) -> list[Path]:
 
 def _read_records(folder: Path, fields: Fields) -> dict[str, Record]:
     records: dict[str, Record] = {}
+    inside = Inside(folder)
     for path in manifests(folder):
         for number, line in _whole_lines(path):
             record = _parse(path, number, line, fields)
             for output in record.outputs:
-                contained(folder, output)
+                inside.path(output)
             records[record.id] = record
     return records
 
@@ -163,7 +198,7 @@ def _parse(path: Path, number: int, line: bytes, fields: Fields) -> Record:
         check_known(data, RECORD)
         check_fields(data, fields)
         record = Record(**data)
-        _check(record)
+        _check(record, b"\\u" in line)
     except (ValueError, RecursionError, InputError) as error:
         raise FolderError(
             f"line {number} is not a record{name} ({error})", path, "Remove that line; its item is then made again"
@@ -171,13 +206,17 @@ def _parse(path: Path, number: int, line: bytes, fields: Fields) -> Record:
     return record
 
 
-def _check(record: Record) -> None:
+def _check(record: Record, escaped: bool) -> None:
     """Refuse a record whose texts cannot be written, or whose names could not be part of a path.
+
+    Args:
+        escaped: whether its line has characters by number, among which may be half ones.
 
     Raises:
         ValueError, InputError: what is wrong.
     """
-    record.to_line().encode()
+    if escaped:
+        record.to_line().encode()
     if any(len(part.encode()) > MAX_PATH_PART for output in record.outputs for part in output.split("/")):
         raise ValueError("the path of an output is too long")
     for part in [*record.id.split("/"), *filter(None, [record.cls])]:

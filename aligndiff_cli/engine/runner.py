@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.digest import file_digest, has_digest
 from aligndiff_cli.engine.failures import read_failures, write_failures
+from aligndiff_cli.engine.known_files import keep, known_files
 from aligndiff_cli.engine.lock import Claim
-from aligndiff_cli.engine.manifest import ManifestWriter, Record, contained, read_records, rewrite
+from aligndiff_cli.engine.manifest import Inside, ManifestWriter, Record, contained, read_records, rewrite
 from aligndiff_cli.engine.run_file import RunFile, own_run, read_run, write_run
 from aligndiff_cli.engine.sharing import (
     enter,
@@ -64,13 +66,16 @@ class Pending:
     missing: Sequence[Item]
 
 
-def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Team | None = None) -> Outcome:
+def run_stage(
+    stage: Stage, progress: Progress, *, force: bool = False, verify: bool = False, team: Team | None = None
+) -> Outcome:
     """Bring a stage folder up to date with its plan, or with this process's share of the plan.
 
     Args:
         stage: what to make, and where.
         progress: told of each unit of work.
         force: make everything again, whatever is there.
+        verify: read all files again, also those whose size and times are as they were.
         team: the workers that share the plan; None for this process alone.
 
     Raises:
@@ -81,6 +86,15 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
     team = team or Team()
     if force and not team.whole:
         raise UsageError("--force has no meaning for one shard", remedy="Remove the folder, or pass another --out")
+    with known_files(stage.out, verify=verify, fresh=force) as files:
+        try:
+            return _run_stage(stage, progress, force, team)
+        finally:
+            if read_run(stage.out) is not None:
+                keep(stage.out, files, team.share.name)
+
+
+def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Outcome:
     run = stage.describe()
     check_same_run(stage.out, run, force)
     if force or read_run(stage.out) is None:
@@ -88,7 +102,7 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
     plan = stage.plan()
     with Claim(stage.out) as claim:
 
-        def begin() -> list[Pending]:
+        def begin() -> tuple[list[Pending], dict[str, Record]]:
             first = enter(claim, team, force)
             check_same_run(stage.out, run, force and team.leads)
             if first:
@@ -97,12 +111,13 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
                 write_run(stage.out, run)
             if team.share.name:
                 claim.together()
-            pending = pending_groups(stage.out, plan, team)
+            records = read_records(stage.out, own=True)
+            pending = pending_groups(stage.out, plan, team, records)
             if first:
                 write_run(stage.out, run)  # only now: it may name other inputs, and these turn out to differ
-            return pending
+            return pending, records
 
-        pending = team.in_turn(begin)
+        pending, records = team.in_turn(begin)
         with worker_manifest(stage.out, team.share) as manifest:
             shown = team.progress(progress)
             prepare(stage, [p.group for p in pending], team, shown)
@@ -113,17 +128,18 @@ def run_stage(stage: Stage, progress: Progress, *, force: bool = False, team: Te
                     done, failed = _run_group(stage, part, manifest, shown)
                     made += done
                     problems += failed
-        return end(stage, plan, claim, team, made, problems, progress)
+        unchanged = None if pending or team.share.name else records
+        return end(stage, plan, claim, team, made, problems, progress, unchanged)
 
 
-def pending_groups(folder: Path, plan: Plan, team: Team) -> list[Pending]:
+def pending_groups(folder: Path, plan: Plan, team: Team, records: Mapping[str, Record]) -> list[Pending]:
     """What is left to do of this process's share; for a leader, of the whole plan."""
-    records = read_records(folder, own=True)
+    inside = Inside(folder)
     pending = [
         Pending(index, group, missing)
         for index, group in enumerate(plan.groups)
         if (team.launched and team.leads) or team.share.has(index)
-        if (missing := [item for item in group if not is_done(folder, item, records)])
+        if (missing := [item for item in group if not is_done(folder, item, records, inside)])
     ]
     again = [
         item
@@ -173,8 +189,13 @@ def end(
     made: int,
     problems: Sequence[AligndiffError],
     progress: Progress,
+    unchanged: dict[str, Record] | None,
 ) -> Outcome:
-    """Say how it went; the last of all workers brings the records together and lets the stage finish."""
+    """Say how it went; the last of all workers brings the records together and lets the stage finish.
+
+    Args:
+        unchanged: the records, where nothing was to be done and nobody else is in the folder.
+    """
     if not team.leads:
         claim.release()
     told = [json.loads(text) for text in team.gather(json.dumps([made, pack(problems)]))]
@@ -183,7 +204,7 @@ def end(
     made = sum(count for count, _ in told)
     problems = [*plan.problems, *(problem for _, packed in told for problem in unpack(packed))]
     last = claim.alone() and (claim.works or team.whole)
-    records = present_records(stage.out, plan)
+    records = present_records(stage.out, plan) if unchanged is None else unchanged
     planned = {item.id for group in plan.groups for item in group}
     if not last or (not team.whole and planned - records.keys()):
         write_failures(stage.out, problems, team.share.name)
@@ -245,7 +266,7 @@ def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
             )
 
 
-def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
+def is_done(folder: Path, item: Item, records: Mapping[str, Record], inside: Inside) -> bool:
     """Whether the item's record is there and still true. A missing output only means: make it again.
 
     Raises:
@@ -269,14 +290,14 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record]) -> bool:
             )
     retouched = False
     for name, digest in record.outputs.items():
-        path = contained(folder, name)
-        if not path.exists():
+        path = inside.path(name)
+        if not os.path.exists(path):  # noqa: PTH110
             return False
-        if file_digest(path) != digest:
+        if not has_digest(path, digest):
             if not item.retouchable:
                 raise FolderError(
                     "was changed after it was made",
-                    path,
+                    Path(path),
                     "Keep it by using the folder as it is, or delete it or pass --force to make it again",
                 )
             log.info("%s was changed after it was made: it is kept as it is; delete it to have it made again", path)

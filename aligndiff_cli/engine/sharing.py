@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_error
 from aligndiff_cli.engine.lock import Claim, is_held
 from aligndiff_cli.engine.manifest import (
+    Inside,
     ManifestWriter,
     Record,
-    contained,
     manifests,
     read_records,
     rewrite,
@@ -87,10 +88,11 @@ def _count(path: Path) -> int | None:
 def present_records(folder: Path, plan: Plan) -> dict[str, Record]:
     """All records, less those of planned items whose outputs are gone: they could not be made again."""
     planned = {item.id for group in plan.groups for item in group}
+    inside = Inside(folder)
     return {
         item_id: record
         for item_id, record in read_records(folder, own=True).items()
-        if item_id not in planned or all(contained(folder, name).exists() for name in record.outputs)
+        if item_id not in planned or all(os.path.exists(inside.path(name)) for name in record.outputs)  # noqa: PTH110
     }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.digest import has_digest
 from aligndiff_cli.engine.failures import read_failures
 from aligndiff_cli.engine.folds import filled
-from aligndiff_cli.engine.manifest import Record, contained, manifests, read_records, torn_records
+from aligndiff_cli.engine.known_files import known_files
+from aligndiff_cli.engine.manifest import Inside, Record, manifests, read_records, torn_records
 from aligndiff_cli.engine.run_file import RunFile, read_run
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 
@@ -38,8 +40,11 @@ class FolderState:
     remarks: Sequence[str]
 
 
-def look(folder: Path) -> FolderState:
+def look(folder: Path, *, verify: bool = False) -> FolderState:
     """Compare a folder with its records.
+
+    Args:
+        verify: read all files again, also those whose size and times are as they were.
 
     Raises:
         FolderError: it is not a stage folder.
@@ -56,23 +61,25 @@ def look(folder: Path) -> FolderState:
     missing: list[str] = []
     changed: list[str] = []
     done = 0
-    for record in read_records(folder).values():
-        gone, other = compare(folder, record)
-        missing += gone
-        changed += other
-        done += not gone and not other
+    with known_files(folder, verify=verify):
+        inside = Inside(folder)
+        for record in read_records(folder).values():
+            gone, other = compare(inside, record)
+            missing += gone
+            changed += other
+            done += not gone and not other
     failed = len(read_failures(folder))
     return FolderState(
         folder, run.command, done, missing, changed, failed, [*unfinished(folder), *torn(folder), *remarks(folder, run)]
     )
 
 
-def look_at_all(folders: Sequence[Path]) -> list[FolderState]:
-    """The state of each folder; of one that is no stage folder, or cannot be read, the reason alone."""
+def look_at_all(folders: Sequence[Path], *, verify: bool = False) -> list[FolderState]:
+    """The state of each folder, see `look`; of one that is no stage folder, or cannot be read, the reason alone."""
     states = []
     for folder in folders:
         try:
-            states.append(look(folder))
+            states.append(look(folder, verify=verify))
         except AligndiffError as error:
             where = "" if error.where in (None, folder) else f"{error.where}: "
             states.append(FolderState(folder, UNKNOWN, 0, [], [], 0, [f"{where}{error.what}"]))
@@ -81,17 +88,17 @@ def look_at_all(folders: Sequence[Path]) -> list[FolderState]:
     return states
 
 
-def compare(folder: Path, record: Record) -> tuple[list[str], list[str]]:
-    """The record's outputs that are gone, and those that have changed."""
-    paths = {name: contained(folder, name) for name in record.outputs}
-    gone = [name for name, path in paths.items() if not path.exists()]
+def compare(inside: Inside, record: Record) -> tuple[list[str], list[str]]:
+    """The record's outputs that are gone from its folder, and those that have changed."""
+    paths = {name: inside.path(name) for name in record.outputs}
+    gone = [name for name, path in paths.items() if not os.path.exists(path)]  # noqa: PTH110
     other = [name for name, path in paths.items() if name not in gone and not _is_as_recorded(path, record, name)]
     return gone, other
 
 
-def _is_as_recorded(path: Path, record: Record, name: str) -> bool:
+def _is_as_recorded(path: str, record: Record, name: str) -> bool:
     try:
-        return file_digest(path) == record.outputs[name]
+        return has_digest(path, record.outputs[name])
     except InputError:  # a folder in its place, say
         return False
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+
+if TYPE_CHECKING:  # thresholds and names are read where torch is not needed
+    from torch import Tensor
 
 Tokens = Literal["class", "onward"]
 Scaling = Literal["maximum", "range"]
@@ -50,6 +50,9 @@ def soft_maps(maps: Sequence[Tensor], valid: Tensor, size: tuple[int, int], scal
     Returns:
         (B, H, W) float32 in [0, 1]; all zero where there is no attention at all.
     """
+    import torch
+    from torch.nn import functional as F
+
     total = torch.zeros(*valid.shape, *size, device=valid.device)
     for a in maps:
         total += scaled(F.interpolate(a.float(), size=size, mode="bicubic", align_corners=False), scaling)
@@ -60,6 +63,8 @@ def soft_maps(maps: Sequence[Tensor], valid: Tensor, size: tuple[int, int], scal
 
 def scaled(a: Tensor, scaling: Scaling) -> Tensor:
     """Each map of (..., H, W) brought into [0, 1]; a map of zeros stays so."""
+    import torch
+
     a = a.clamp(min=0)  # bicubic weights undershoot a little at edges
     if scaling == "range":
         a = a - a.amin(dim=(-2, -1), keepdim=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 BAND = 8
 """Boxes that a real mask is blurred by go so often into the picture's longer side."""
@@ -33,6 +31,9 @@ def both_coarse(soft: np.ndarray, real: np.ndarray, threshold: float, strength: 
 
 def blurred(mask: np.ndarray) -> np.ndarray:
     """For each pixel, the share of the box round it (cut at the picture's edge) that a mask covers, float32 (H, W)."""
+    import torch
+    from torch.nn import functional as F
+
     side = max(mask.shape) // BAND | 1
     planes = torch.from_numpy(np.ascontiguousarray(mask))[None, None].float()
     return F.avg_pool2d(planes, side, 1, side // 2, count_include_pad=False)[0, 0].numpy()

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
-
-import torch
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aligndiff_cli.errors import UsageError
 
+if TYPE_CHECKING:
+    import torch
+
 KINDS = ("cpu", "cuda", "mps")
+GPU_FILES = ("nvidia*", "nvmap", "dxg", "kfd")
+"""In /dev on Linux, where there is a GPU for torch: NVIDIA's, its small boards', under Windows, AMD's."""
+
+
+def surely_cpu(name: str) -> bool:
+    """Whether a device is the CPU, as far as that is known without loading torch."""
+    if name == "cpu":
+        return True
+    if name != "auto" or sys.platform != "linux" or "torch" in sys.modules:
+        return False
+    return not any(any(Path("/dev").glob(pattern)) for pattern in GPU_FILES)
 
 
 def pick_device(name: str) -> torch.device:
@@ -19,6 +34,8 @@ def pick_device(name: str) -> torch.device:
     Raises:
         UsageError: there is no such device.
     """
+    import torch
+
     if name == "auto":
         cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
         return own_gpu() if cuda else torch.device("mps" if mps else "cpu")
@@ -34,5 +51,7 @@ def pick_device(name: str) -> torch.device:
 
 def own_gpu() -> torch.device:
     """The GPU of this process: "cuda" alone; one of those that are there, in turn, among a launcher's processes."""
+    import torch
+
     rank, count = os.environ.get("LOCAL_RANK", ""), torch.cuda.device_count()
     return torch.device("cuda", int(rank) % count) if rank.isdecimal() and count else torch.device("cuda")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
-
-import torch
+from typing import TYPE_CHECKING, TypeVar
 
 import aligndiff_cli
 from aligndiff_cli.disk.bank import Embedding
@@ -16,12 +14,15 @@ from aligndiff_cli.engine.run_file import RunFile, input_folder
 from aligndiff_cli.method.prompts import Insertion, Prompt, class_words
 from aligndiff_cli.models.diffusion.description import Description
 from aligndiff_cli.models.diffusion.load import describe_diffusion, load_diffusion
-from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters import load_segmenter
 from aligndiff_cli.models.segmenters.description import SegmenterDescription, describe_segmenter
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.options.mask import MaskOptions
-from aligndiff_cli.stages.options.shared import DiffusionOptions, DType, SegmenterOptions
+from aligndiff_cli.stages.options.shared import DiffusionOptions, SegmenterOptions
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.diffusion.model import DiffusionModel
+    from aligndiff_cli.models.segmenters import Segmenter
 
 T = TypeVar("T")
 
@@ -43,7 +44,6 @@ POCKET_NOTE = (
 SEGMENTER_NOTE = (
     "Using the bundled segmenter, which knows emoji. For photographs pass --backbone, e.g. microsoft/resnet-50."
 )
-DTYPES: dict[DType, torch.dtype] = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def model_folder(name: str) -> str | Path:
@@ -53,9 +53,7 @@ def model_folder(name: str) -> str | Path:
 
 def describe_model(source: str, o: DiffusionOptions) -> Description:
     """The text-to-image model of a stage, not loaded."""
-    return describe_diffusion(
-        model_folder(source), device=o.device, dtype=parse_dtype(o.dtype), vae_tiling=o.vae_tiling
-    )
+    return describe_diffusion(model_folder(source), device=o.device, dtype=o.dtype, vae_tiling=o.vae_tiling)
 
 
 def load_model(source: str, o: DiffusionOptions) -> DiffusionModel:
@@ -63,21 +61,11 @@ def load_model(source: str, o: DiffusionOptions) -> DiffusionModel:
     return load_diffusion(
         model_folder(source),
         device=o.device,
-        dtype=parse_dtype(o.dtype),
+        dtype=o.dtype,
         offload=o.offload,
         vae_tiling=o.vae_tiling,
         compiled=o.compile,
     )
-
-
-def parse_dtype(name: DType | None) -> torch.dtype | None:
-    """A precision by name, None for what suits the device."""
-    return None if name is None else DTYPES[name]
-
-
-def dtype_name(dtype: torch.dtype) -> DType:
-    """The name of a precision."""
-    return next(name for name, known in DTYPES.items() if known == dtype)
 
 
 def embedding_prompt(embedding: Embedding, cls: str, template: str | None = None) -> Prompt:

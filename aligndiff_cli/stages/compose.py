@@ -13,7 +13,6 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
@@ -24,6 +23,7 @@ from aligndiff_cli.method.memory import class_balanced_subset
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.report.sheets import scene_sheet
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.formats import make_format, opening
 from aligndiff_cli.stages.names import nearest, numbered
 from aligndiff_cli.stages.options.compose import ComposeOptions
@@ -229,8 +229,9 @@ class ComposeStage(Stage[ComposeOptions]):
         """Write the lists that make the folder a data set, and a contact sheet."""
         self._format.finish(records, self.class_names, ABOUT)
         path = self.out / layout.PICTURES / "scenes.png"
-        shown = [self._format.read(stem) for stem in sorted(records)[:SHOWN]]
-        write_png(path, scene_sheet(shown, self.class_names))
+        shown = sorted(records)[:SHOWN]
+        of = [self.class_names, {stem: records[stem].outputs for stem in shown}]
+        draw_unless_same(path, of, lambda: scene_sheet([self._format.read(stem) for stem in shown], self.class_names))
         used: dict[str, int] = {}
         for record in records.values():
             for o in record.parameters["objects"]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
-from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.support import PairFiles, SupportScan, scan_support
 from aligndiff_cli.engine.folds import Place, places
 from aligndiff_cli.engine.manifest import Record
@@ -21,14 +20,17 @@ from aligndiff_cli.evaluation import support_sets
 from aligndiff_cli.evaluation.fss import ClassResult, Settings, choose_queries, evaluate_class, share_episodes
 from aligndiff_cli.evaluation.fss_tables import fss_document, fss_report, fss_run
 from aligndiff_cli.evaluation.support_sets import MaskFile, Row, table_rows
-from aligndiff_cli.models.segmenters import Segmenter
 from aligndiff_cli.models.segmenters.description import SegmenterDescription
 from aligndiff_cli.report.charts import bar_chart
 from aligndiff_cli.stages.common import describe_chosen, load_chosen, named_backbone, segmenter_notes
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.names import matched, read_names
 from aligndiff_cli.stages.options.evaluate import FssOptions
 from aligndiff_cli.stages.results import read_parts, write_part, write_results
 from aligndiff_cli.stages.samples import read_samples
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.segmenters import Segmenter
 
 FILTERED = {"text": (support_sets.TEXT,), "all": (support_sets.INVERTED, support_sets.TEXT)}
 """Kinds of samples that D.4's test is put to, by the name of the choice; the paper's is "text"."""
@@ -229,7 +231,8 @@ class FssStage(Stage[FssOptions]):
             title = f"{name}, against {reference}"
             differences = row["differences"]
             path = f"{layout.PICTURES}/difference-{number}.png"
-            write_png(self.out / path, bar_chart(list(differences), list(differences.values()), title))
+            bars = list(differences), list(differences.values()), title
+            draw_unless_same(self.out / path, bars, partial(bar_chart, *bars))
             charts.append((path, f"IoU by class: {title}"))
         return charts
 

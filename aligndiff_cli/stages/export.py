@@ -10,13 +10,13 @@ import numpy as np
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import joint_digest
-from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
 from aligndiff_cli.errors import FolderError, InputError, first_few
 from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.report.sheets import scene_sheet
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.formats import make_format, opening
 from aligndiff_cli.stages.options.export import ExportOptions
 from aligndiff_cli.stages.samples import Sample, read_samples
@@ -96,8 +96,13 @@ class ExportStage(Stage[ExportOptions]):
         self._format.finish(records, self.class_names, ABOUT)
         path = self.out / layout.PICTURES / "samples.png"
         stems = sorted(records)
-        shown = [self._format.read(stem) for stem in stems[:: max(1, len(stems) // SHOWN)][:SHOWN]]
-        write_png(path, scene_sheet(shown, self.class_names, "Samples"))
+        shown = stems[:: max(1, len(stems) // SHOWN)][:SHOWN]
+        of = [self.class_names, {stem: records[stem].outputs for stem in shown}]
+
+        def draw() -> np.ndarray:
+            return scene_sheet([self._format.read(stem) for stem in shown], self.class_names, "Samples")
+
+        draw_unless_same(path, of, draw)
         classes = [record.cls for record in records.values()]
         rows = [[cls, str(classes.count(cls))] for cls in sorted(set(classes))]
         if self.options.format in ("coco", "yolo"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,17 +24,20 @@ from aligndiff_cli.method.diversity import NEAR
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
-from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.sampling import SampleOptions, check_sampling, sample
-from aligndiff_cli.models.diffusion.start import Start
+from aligndiff_cli.models.diffusion.sampling_options import SampleOptions
 from aligndiff_cli.report.sheets import generation_sheet
-from aligndiff_cli.stages.common import chunks, describe_model, dtype_name, load_model
+from aligndiff_cli.stages.common import chunks, describe_model, load_model
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.looks import Figures, Looks
 from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.prompting import Prompting, kinds_of
 from aligndiff_cli.stages.real_start import RealStarts
 from aligndiff_cli.stages.samples import INVERTED, TEXT
 from aligndiff_cli.stages.scoring import SCORE_COLUMNS, SCORED_BY, Scorer, score_cells
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.diffusion.model import DiffusionModel
+    from aligndiff_cli.models.diffusion.start import Start
 
 NOISE: dict[str, object] = {"start": "noise"}
 SHOWN = 8
@@ -97,6 +100,8 @@ class GenerateStage(Stage[GenerateOptions]):
 
     def verify(self) -> None:
         """Refuse settings that the model cannot be sampled with (UsageError)."""
+        from aligndiff_cli.models.diffusion.sampling import check_sampling
+
         strength = self.options.strength if self._starts else None
         check_sampling(self.model, self.sample_options, strength)
         if self.prompting.negates:
@@ -115,7 +120,7 @@ class GenerateStage(Stage[GenerateOptions]):
             attention_scaling=s.attention_scaling,
             height=s.height,
             width=s.width,
-            dtype=dtype_name(about.dtype),
+            dtype=about.precision,
             vae_tiling=about.tiles(s.height or 0, s.width or 0),
         )
 
@@ -164,7 +169,7 @@ class GenerateStage(Stage[GenerateOptions]):
             name = next((name for name in record.outputs if name.endswith(bank.SUFFIX)), f"{record.id}{bank.SUFFIX}")
             path = contained(self.options.bank, name)
             try:
-                embedding = bank.read_embedding(path)
+                embedding = bank.peek_embedding(path)
                 width = embedding.vectors.shape[1]
                 if width != self.about.embedding_dim:
                     what = f"expected an embedding of width {self.about.embedding_dim}, got {width}"
@@ -214,6 +219,8 @@ class GenerateStage(Stage[GenerateOptions]):
         A batch is always full: the last bits of an image depend on how many are drawn with it, and more may be asked
         for later.
         """
+        from aligndiff_cli.models.diffusion.sampling import sample
+
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
         empty = self.options.batch - len(group)
@@ -280,17 +287,9 @@ class GenerateStage(Stage[GenerateOptions]):
                 kind: sorted((r for r in own if r.parameters["kind"] == kind), key=lambda r: r.id)
                 for kind in (INVERTED, TEXT)
             }
-            shown = [
-                (
-                    read_image(self.out / layout.IMAGES / f"{r.id}.png"),
-                    read_soft(self.out / layout.COARSE / f"{r.id}.png"),
-                    r.id,
-                )
-                for chosen in kinds.values()
-                for r in chosen[:SHOWN]
-            ]
+            shown = [r for chosen in kinds.values() for r in chosen[:SHOWN]]
             path = self.out / layout.PICTURES / f"{cls}.png"
-            write_png(path, generation_sheet(cls, shown))
+            draw_unless_same(path, [(r.id, r.outputs) for r in shown], partial(self._sheet, cls, shown))
             pictures.append(path)
             area = sum(r.measured["coarse_area"] for r in own) / len(own)
             figures = self._figures[cls]
@@ -300,6 +299,12 @@ class GenerateStage(Stage[GenerateOptions]):
         columns = ["class", "inverted", "text", "coarse mask covers", "diversity", f"near-duplicates (< {NEAR:g})"]
         columns += SCORE_COLUMNS if scored else []
         return Summary(columns, rows, pictures, following)
+
+    def _sheet(self, cls: str, shown: Sequence[Record]) -> np.ndarray:
+        def read(folder: str, record: Record) -> np.ndarray:
+            return (read_image if folder == layout.IMAGES else read_soft)(self.out / folder / f"{record.id}.png")
+
+        return generation_sheet(cls, [(read(layout.IMAGES, r), read(layout.COARSE, r), r.id) for r in shown])
 
     def _support(self) -> str:
         """The support folder the bank was made from, as the next command would name it."""

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from aligndiff_cli.disk import bank, layout
 from aligndiff_cli.disk.digest import file_digest
@@ -21,20 +21,21 @@ from aligndiff_cli.method.framing import framed
 from aligndiff_cli.method.prompts import Prompt, class_words
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion.description import Description
-from aligndiff_cli.models.diffusion.inversion import Instance, Inversion, invert
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions, suggested
-from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.sampling import SampleOptions, sample
+from aligndiff_cli.models.diffusion.sampling_options import SampleOptions
 from aligndiff_cli.report.sheets import inversion_sheet
 from aligndiff_cli.stages.common import (
     POCKET,
     POCKET_NOTE,
     chunks,
     describe_model,
-    dtype_name,
     load_model,
 )
 from aligndiff_cli.stages.options.invert import InvertOptions
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.diffusion.inversion import Instance, Inversion
+    from aligndiff_cli.models.diffusion.model import DiffusionModel
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class InvertStage(Stage[InvertOptions]):
             lr=s.learning_rate,
             batch=s.batch,
             gradient_accumulation=s.accumulation,
-            dtype=dtype_name(about.dtype),
+            dtype=about.precision,
             vae_tiling=about.tiles(*(s.size or about.image_size)),
         )
 
@@ -128,7 +129,7 @@ class InvertStage(Stage[InvertOptions]):
     def _unfit_classes(self, classes: Set[str]) -> dict[str, InputError]:
         """Classes whose name is too long for a prompt, so that they do not spoil the batch they would be in."""
         o = self.inversion
-        v = torch.zeros(o.vectors, self.about.embedding_dim)
+        v: Any = np.zeros((o.vectors, self.about.embedding_dim), np.float32)  # only its shape counts here
         unfit = {}
         for cls in sorted(classes):
             try:
@@ -155,6 +156,8 @@ class InvertStage(Stage[InvertOptions]):
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Learn the embeddings of one batch of instances."""
+        from aligndiff_cli.models.diffusion.inversion import invert
+
         note = ", ".join(item.id for item in group)
         instances = [self._instance(item.id) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
@@ -179,6 +182,8 @@ class InvertStage(Stage[InvertOptions]):
 
     def _instance(self, item_id: str) -> Instance:
         """The pairs of an item, framed as the model will see them."""
+        from aligndiff_cli.models.diffusion.inversion import Instance
+
         height, width = self.model.image_size
         images, masks = [], []
         for pair in self._pairs[item_id]:
@@ -209,6 +214,8 @@ class InvertStage(Stage[InvertOptions]):
 
     def _preview(self, item_id: str, instance: Instance, inversion: Inversion) -> np.ndarray:
         """A picture: what the embedding generates, beside its source."""
+        from aligndiff_cli.models.diffusion.sampling import sample
+
         prompt = Prompt(self.inversion.templates[0], instance.class_name, inversion.embedding, self.inversion.insertion)
         count = self.options.preview
         seeds = [item_seed(self.options.seed, f"{item_id}/preview/{number}") for number in range(count)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.digest import file_digest, has_digest, joint_digest
 from aligndiff_cli.disk.images import read_image, read_soft, write_png
 from aligndiff_cli.disk.lazy import Lazy
 from aligndiff_cli.engine.lock import tell_if_in_use
@@ -22,9 +23,9 @@ from aligndiff_cli.method.attention import coarse_threshold
 from aligndiff_cli.method.consensus import Refined
 from aligndiff_cli.report.sheets import mask_sheet
 from aligndiff_cli.stages.common import POCKET
+from aligndiff_cli.stages.drawing import draw_unless_same
 from aligndiff_cli.stages.marks import USE_MARKED, without_marked
 from aligndiff_cli.stages.masking.coarse import CoarseMasks
-from aligndiff_cli.stages.masking.grounding import GroundingRefiner
 from aligndiff_cli.stages.masking.mask_methods import (
     SET_OF_IMAGES,
     AttentionRefiner,
@@ -52,6 +53,8 @@ def make_refiner(o: MaskOptions, made_by: str) -> Refiner:
     if o.segmenter == "attention":
         return AttentionRefiner()
     if o.segmenter == "grounding":
+        from aligndiff_cli.stages.masking.grounding import GroundingRefiner  # loads torch
+
         return GroundingRefiner(o, made_by)
     return NoiseRefiner(o) if o.segmenter == "noise-learning" else ConsensusRefiner(o)
 
@@ -136,7 +139,8 @@ class MaskStage(Stage[MaskOptions]):
         """
         files = {layout.IMAGES: self._image(record.id), **self._coarse.files(record.id)}
         digests = {kind: file_digest(path) for kind, path in files.items()}
-        if digests != {kind: record.outputs.get(f"{kind}/{record.id}.png") for kind in digests}:
+        recorded = {kind: record.outputs.get(f"{kind}/{record.id}.png") for kind in files}
+        if not all(digests[kind] == recorded[kind] or has_digest(files[kind], recorded[kind]) for kind in files):
             self._coarse.check(record.id, read_image(files[layout.IMAGES]).shape[:2])
         return joint_digest(digests)
 
@@ -211,8 +215,9 @@ class MaskStage(Stage[MaskOptions]):
             kept = [record for record in own if record.measured["accepted"]]
             rest = [record for record in own if not record.measured["accepted"]]
             path = self.out / layout.PICTURES / f"{cls}.png"
-            groups = {words.kept_heading: kept, words.rest_heading: rest}
-            write_png(path, mask_sheet(cls, {name: map(self._shown, some[:SHOWN]) for name, some in groups.items()}))
+            groups = {words.kept_heading: kept[:SHOWN], words.rest_heading: rest[:SHOWN]}
+            of = {name: [self._facts_shown(record) for record in some] for name, some in groups.items()}
+            draw_unless_same(path, [cls, self._threshold, of], partial(self._sheet, cls, groups))
             pictures.append(path)
             agreement = sum(record.measured["consensus_iou"] for record in own) / len(own)
             empty = sum(record.measured["area"] == 0 for record in own)
@@ -227,6 +232,15 @@ class MaskStage(Stage[MaskOptions]):
         columns += ["sharpened"] if self.sharpener else []
         following = f"aligndiff compose --foregrounds {self.out} --base base/ --out scenes/"
         return Summary(columns, rows, pictures, following)
+
+    def _sheet(self, cls: str, groups: Mapping[str, Sequence[Record]]) -> np.ndarray:
+        return mask_sheet(cls, {name: map(self._shown, some) for name, some in groups.items()})
+
+    def _facts_shown(self, record: Record) -> list[Any]:
+        """What the sheet's row of a record depends on; its mask may have been changed by hand."""
+        mask = file_digest(contained(self.out, f"{layout.MASKS}/{record.id}.png"))
+        coarse = self._coarse.of(record.id), record.inputs["image and coarse mask"]
+        return [record.id, mask, *coarse, record.measured["consensus_iou"]]
 
     def _shown(self, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         image, coarse = read_image(self._image(record.id)), self._coarse.mask(record.id)

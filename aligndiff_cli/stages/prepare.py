@@ -16,6 +16,7 @@ from aligndiff_cli.datasets.pascal import read_pascal
 from aligndiff_cli.datasets.photographs import Photographs, write_fold
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.atomic import write_text
+from aligndiff_cli.disk.digest import as_in
 from aligndiff_cli.engine.failures import read_failures, write_failures
 from aligndiff_cli.engine.lock import Claim
 from aligndiff_cli.engine.run_file import RunFile, read_run, relative_to_folder, write_run
@@ -29,6 +30,7 @@ from aligndiff_cli.table import Table
 
 CACHE = Path("~/.cache/aligndiff/icons")
 LABEL_MAPS = "label_maps"
+ANNOTATIONS = "annotations_digest"
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,11 @@ def prepare(options: PrepareOptions, progress: Progress, *, force: bool = False)
     places = {"root": o.root, "sbd": o.sbd, "annotations": o.annotations, "images": o.images}
     inputs = {name: relative_to_folder(path, o.out) for name, path in places.items() if path is not None}
     own = o.dataset == "own"
-    recorded = o.recorded() | ({"annotations_digest": annotations_of(o).digest()} if own else {})
+    before = None if force else read_run(o.out)
+    with as_in("" if before is None else str(before.options.get(ANNOTATIONS, ""))):
+        recorded = o.recorded() | ({ANNOTATIONS: annotations_of(o).digest()} if own else {})
     run = RunFile(o.command, recorded, o.seed, inputs, model_of_own(o) if own else {}, versions())
     check_same_run(o.out, run, force)
-    before = None if force else read_run(o.out)
     if before is not None:
         for name in places:
             if before.inputs.get(name) != inputs.get(name):

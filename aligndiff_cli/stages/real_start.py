@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.digest import has_digest
 from aligndiff_cli.disk.support import PairFiles, load_pair
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.run_file import RunFile, input_folder
@@ -20,8 +20,10 @@ from aligndiff_cli.engine.stage import Item
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.method.framing import Framing, framed, resized, resized_mask
 from aligndiff_cli.method.seeds import item_seed
-from aligndiff_cli.models.diffusion.start import Start
 from aligndiff_cli.stages.common import scan_inverted
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.diffusion.start import Start
 
 REMEDY = "Put the support folder back as it was, or run `aligndiff invert` again; --start noise does without it"
 
@@ -82,7 +84,7 @@ class RealStarts:
         if not pairs:
             raise InputError(f"the record of {record.id} names no support picture", self._bank, REMEDY)
         for name, path in files.items():
-            if record.inputs[name] != file_digest(path):
+            if not has_digest(path, record.inputs[name]):
                 raise InputError(f"is not the file that {record.id} was learnt from", path, REMEDY)
         return pairs
 
@@ -104,6 +106,8 @@ class RealStarts:
         Raises:
             InputError: a pair cannot be read.
         """
+        from aligndiff_cli.models.diffusion.start import Start
+
         pairs = [self._seen(self._chosen(item.parameters["embedding"], item.id), height, width) for item in group]
         images, masks = zip(*pairs, strict=True)
         return Start([*images, *images[-1:] * (batch - len(group))], self._strength), masks

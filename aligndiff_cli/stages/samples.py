@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest
+from aligndiff_cli.disk.digest import file_digest, has_digest
 from aligndiff_cli.disk.images import ImageArray, MaskArray, read_image, read_mask
 from aligndiff_cli.engine.lock import tell_if_in_use
 from aligndiff_cli.engine.manifest import Record, contained, read_records, torn_records
@@ -115,11 +115,12 @@ def _sample(masks: Path, synth: Path, refined: Record, generated: Record) -> Sam
         digests,
         area,
     )
-    if digests == recorded:
+    same = {name: digests[name] == recorded[name] or has_digest(path, recorded[name]) for name, path in paths.items()}
+    if all(same.values()):
         return sample  # as it was written, so it need not be read to know that it can be
     area = float(sample.load()[1].mean())
-    if digests["mask"] != recorded["mask"] and area:
+    if not same["mask"] and area:
         log.info("%s was changed by hand: it is used as it is now, and measured anew", sample.mask)
-    elif digests["mask"] != recorded["mask"]:
+    elif not same["mask"]:
         log.info("%s was changed by hand: it is empty now, and left out", sample.mask)
     return replace(sample, area=area)

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.digest import file_digest, joint_digest
@@ -23,13 +21,17 @@ from aligndiff_cli.engine.manifest import Record, contained
 from aligndiff_cli.engine.run_file import RunFile, input_folder
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.method.framing import framed
-from aligndiff_cli.models.clip import BATCH, Clip, check_clip, load_clip
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.fingerprints import network_fingerprint
 from aligndiff_cli.stages.common import scan_inverted
 from aligndiff_cli.stages.marks import MARKED
 from aligndiff_cli.stages.options.generate import GenerateOptions
 from aligndiff_cli.stages.prompting import prompt_words
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aligndiff_cli.models.clip import Clip
 
 CLIP_SCORE, REAL_SCORE, SCORED_BY = "clip_score", "real_score", "scored_by"
 SCORE_COLUMNS = ("clip score", "real score", "marked")
@@ -49,6 +51,8 @@ class Scorer:
     """
 
     def __init__(self, source: str, o: GenerateOptions, bank_run: RunFile) -> None:
+        from aligndiff_cli.models.clip import check_clip
+
         check_clip(source)
         self._source, self._out, self._device = source, o.out, o.device
         self._least = {CLIP_SCORE: o.min_clip_score, REAL_SCORE: o.min_real_score}
@@ -57,6 +61,8 @@ class Scorer:
 
     @cached_property
     def _clip(self) -> Clip:
+        from aligndiff_cli.models.clip import load_clip
+
         return load_clip(self._source, pick_device(self._device))
 
     def told(self) -> dict[str, Any]:
@@ -101,7 +107,7 @@ class Scorer:
         return replace(record, measured=measured | ({MARKED: ", ".join(short)} if short else {}))
 
     @cache  # noqa: B019  one scorer per process
-    def _text(self, text: str) -> torch.Tensor:
+    def _text(self, text: str) -> Tensor:
         return self._clip.text(text)
 
     @cache  # noqa: B019
@@ -111,9 +117,13 @@ class Scorer:
         return joint_digest({"network": self._fingerprint, "real": joint_digest(real)})
 
     @cache  # noqa: B019
-    def _real_points(self, cls: str) -> torch.Tensor | None:
+    def _real_points(self, cls: str) -> Tensor | None:
         """Points (n, D) of the real pictures of a class, each the square around its object; None if there is none."""
         images = [framed(*load_pair(pair), 1.0, "window")[0] for pair in self._real.get(cls, [])]
+        import torch
+
+        from aligndiff_cli.models.clip import BATCH
+
         parts = [self._clip.images(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
         return torch.cat(parts) if parts else None
 
@@ -137,6 +147,8 @@ def batches(records: Sequence[Record]) -> Iterator[list[Record | None]]:
 
     So a score is the same to the last bit whether a run was interrupted or not.
     """
+    from aligndiff_cli.models.clip import BATCH
+
     passes: dict[tuple[str, int], list[Record | None]] = {}
     for record in sorted(records, key=lambda record: record.id):
         kind, _, number = record.id.rpartition("-")
@@ -159,5 +171,5 @@ def score_cells(records: Sequence[Record]) -> list[str]:
     return [*cells, f"{marked}" + (f", {unscored} not scored" if unscored else "")]
 
 
-def _rounded(cosine: torch.Tensor) -> float:
+def _rounded(cosine: Tensor) -> float:
     return round(float(cosine), 4)

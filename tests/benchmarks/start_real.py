@@ -33,8 +33,9 @@ from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.diffusion import DiffusionModel, SampleOptions, load_diffusion, sample
 from aligndiff_cli.models.diffusion.inversion_options import suggested
 from aligndiff_cli.models.diffusion.start import Start
-from aligndiff_cli.models.segmenters import POCKET, Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters import POCKET, load_segmenter
 from aligndiff_cli.models.segmenters.backbone import load_backbone
+from aligndiff_cli.models.segmenters.base import Segmenter
 from aligndiff_cli.pocket.recipe.judge import JUDGED, load_judge, verdicts
 from aligndiff_cli.pocket.recipe.measure import inverted
 from aligndiff_cli.report.sheets import Row, Tile, contact_sheet

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +120,8 @@ def commands(world: World, tree: str) -> dict[str, list[object]]:
 
 
 def tree_bytes(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".files."))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_the_chain_runs_and_runs_again_without_work(world: World, run: Run) -> None:
@@ -146,6 +146,37 @@ def test_the_chain_runs_and_runs_again_without_work(world: World, run: Run) -> N
     assert len(metrics["rows"]) == 4
     status = run("status", *(world / "a" / name for name in STAGES))
     assert "12" in status.output
+
+
+def test_a_rerun_with_nothing_to_do_loads_no_torch_and_draws_nothing(world: World, run: Run) -> None:
+    chain = commands(world, "a")
+    exported = ["export", "--masks", world / "a" / "masks", "--out", world / "a" / "set"]
+    for arguments in chain.values():
+        run(*arguments)
+    assert not loaded("a command that makes scenes", [*chain["scenes"][:-4], "--out", world / "a" / "voc"])
+    assert not loaded("one that exports", exported)
+    before = {path: path.stat().st_mtime_ns for path in (world / "a").rglob("pictures/**/*.png")}
+    assert len(before) > len(STAGES)
+    for arguments in (*chain.values(), exported, ["status", *(world / "a" / name for name in STAGES)]):
+        assert not loaded(arguments[0], arguments)
+    assert {path: path.stat().st_mtime_ns for path in (world / "a").rglob("pictures/**/*.png")} == before
+    next(iter(before)).unlink()
+    for name in STAGES:
+        run(*chain[name])
+    assert before.keys() == set((world / "a").rglob("pictures/**/*.png"))
+
+
+def loaded(what: object, arguments: Sequence[object]) -> str:
+    """Which of the libraries that take seconds a command loads in a process of its own."""
+    program = (
+        "import sys; sys.argv = ['aligndiff'] + sys.argv[1:]\n"
+        "from aligndiff_cli.cli.main import app\n"
+        "try:\n    app()\nexcept SystemExit as done:\n    assert not done.code\n"
+        "print('loaded', *sorted({'torch', 'diffusers', 'transformers', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, f"{what}: {done.stderr}"
+    return done.stdout.splitlines()[-1].removeprefix("loaded").strip()
 
 
 def test_images_asked_for_later_equal_those_asked_for_at_once(world: World, run: Run) -> None:

@@ -162,7 +162,7 @@ def test_values_are_taken_as_they_stand(tmp_path: Path, monkeypatch: pytest.Monk
     text = "\ufeffsupport: s\nquery: q\nmasks: m\nshard: 01/2\nquiet: yes\nforce: off\nbeta: 1e-1\n"
     config.write_text(text, encoding="utf-8")
     assert CliRunner().invoke(app, ["evaluate", "fss", "--out", "o", "--config", str(config)]).exit_code == 0
-    assert seen == {"shard": "01/2", "quiet": True, "force": False}
+    assert seen == {"shard": "01/2", "verify": False, "quiet": True, "force": False}
 
 
 @pytest.mark.parametrize("empty", [["--images", ""], ["--images="], ["--images", "i", ""]])

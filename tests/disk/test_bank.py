@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from aligndiff_cli.disk.bank import Embedding, prompt_tokens, read_embedding, write_embedding
+from aligndiff_cli.disk.bank import Embedding, peek_embedding, prompt_tokens, read_embedding, write_embedding
 from aligndiff_cli.errors import InputError
 
 HEADER = {"class": "chess queen", "template": "a photo of a {v*} {class}", "insertion": "input", "model": "ff"}
@@ -46,6 +46,21 @@ def test_several_encoders_have_a_tensor_each(tmp_path: Path) -> None:
     assert torch.equal(found.vectors, vectors)
     assert (found.token, found.header) == ("<dog/01>", HEADER)
     assert found.parts == {"clip_l": 1, "clip_g": 2, "t5": 3}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_an_embedding_is_peeked_at_without_torch_but_for_its_rare_precisions(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    tensors = {"clip_l": torch.ones(2, 1, dtype=dtype), "t5": torch.zeros(2, 2, dtype=dtype)}
+    save_file(tensors, tmp_path / "a", metadata={"aligndiff": json.dumps({**HEADER, "token": "<x>"})})
+    seen, read = peek_embedding(tmp_path / "a"), read_embedding(tmp_path / "a")
+    assert seen.vectors.tolist() == read.vectors.tolist() == [[1, 0, 0], [1, 0, 0]]
+    assert (seen.token, seen.header, seen.parts) == (read.token, read.header, read.parts)
+    save_file({"<x>": torch.full((1, 2), torch.inf)}, tmp_path / "b", metadata={"aligndiff": json.dumps(HEADER)})
+    for reader in (peek_embedding, read_embedding):
+        with pytest.raises(InputError, match="expected finite vectors"):
+            reader(tmp_path / "b")
 
 
 def test_a_vector_of_one_axis_is_read_as_one_vector(tmp_path: Path) -> None:

@@ -80,4 +80,5 @@ def go(stage: Letters, force: bool = False) -> Outcome:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """What was made; not when."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".files.")}

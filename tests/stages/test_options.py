@@ -14,10 +14,10 @@ from aligndiff_cli.method.framing import FRAMINGS
 from aligndiff_cli.method.inversion import LossKind, MaskMode
 from aligndiff_cli.method.prompts import Insertion
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
+from aligndiff_cli.models.diffusion.families import Precision
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
 from aligndiff_cli.models.segmenters import SEGMENTERS
 from aligndiff_cli.models.semantic.methods import METHODS
-from aligndiff_cli.stages.common import DTYPES
 from aligndiff_cli.stages.options.compose import ComposeOptions
 from aligndiff_cli.stages.options.evaluate import FssOptions, GfssOptions
 from aligndiff_cli.stages.options.generate import GenerateOptions
@@ -34,8 +34,8 @@ from aligndiff_cli.stages.prepare import DATASETS
         (InvertOptions, "insertion", get_args(Insertion)),
         (InvertOptions, "framing", FRAMINGS),
         (InvertOptions, "latent_mask", get_args(MaskMode)),
-        (InvertOptions, "dtype", DTYPES),
-        (GenerateOptions, "dtype", DTYPES),
+        (InvertOptions, "dtype", get_args(Precision)),
+        (GenerateOptions, "dtype", get_args(Precision)),
         (MaskOptions, "segmenter", (*SEGMENTERS, *BASELINES)),
         (FssOptions, "segmenter", SEGMENTERS),
         (GfssOptions, "method", METHODS),

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from aligndiff_cli.models.diffusion.attention_dit import capture_joint
@@ -25,7 +24,6 @@ _FEATURES = 4
 class FlowModel(DiffusionModel):
     """A transformer in which image patches and text tokens attend to one another, trained by flow matching."""
 
-    half = torch.bfloat16
     default_max_shift: float
     """The largest shift of noise levels where the scheduler's configuration names none."""
 

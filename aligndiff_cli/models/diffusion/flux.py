@@ -7,7 +7,6 @@ vector into.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,50 +14,28 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.method.prompts import Prompt
-from aligndiff_cli.models.diffusion.defaults import ModelDefaults
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section
+from aligndiff_cli.models.diffusion.families import FLUX
 from aligndiff_cli.models.diffusion.flow import FlowModel
 from aligndiff_cli.models.diffusion.model import GuidanceKind
-from aligndiff_cli.models.diffusion.model_files import read_config
 from aligndiff_cli.models.diffusion.sd import clip
 from aligndiff_cli.models.diffusion.sd3 import encode_t5
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
 _DEV_TOKENS, _SCHNELL_TOKENS = 512, 256
 """T5 tokens of a prompt that either was trained with."""
-_SAMPLE_SIZE = 128
 
 
 class Flux(FlowModel):
     """Flow matching with guidance distilled in: dev is told its scale, schnell has none to tell."""
 
-    parts = (
-        "transformer",
-        "text_encoder",
-        "text_encoder_2",
-        "vae",
-        "tokenizer",
-        "tokenizer_2",
-        "scheduler",
-    )
+    parts = FLUX.parts
     default_max_shift = 1.15
     patch_size = 2
 
     def __init__(self, pipeline: Any, **facts: Any) -> None:
         super().__init__(pipeline, **facts)
         self.guidance_kind: GuidanceKind = "input" if self.transformer.config.guidance_embeds else "none"
-
-    @classmethod
-    def suggested(cls, folder: Path) -> ModelDefaults:
-        """28 steps told a guidance of 3.5 (dev), or 4 steps (schnell)."""
-        if read_config(folder, "transformer").get("guidance_embeds"):
-            return ModelDefaults(steps=28, guidance=3.5, attention_levels=(1,))
-        return ModelDefaults(steps=4, guidance=0.0, attention_levels=(1,))
-
-    @classmethod
-    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
-        """That of an image of 1024 pixels, as the family's own pipeline has it."""
-        return _SAMPLE_SIZE, _SAMPLE_SIZE
 
     @classmethod
     def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:

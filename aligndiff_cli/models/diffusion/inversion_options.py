@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.framing import FRAMINGS, Framing
-from aligndiff_cli.method.inversion import LossKind, MaskMode
 from aligndiff_cli.method.prompts import ADJECTIVE_TEMPLATE, Insertion, check_template
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
+
+if TYPE_CHECKING:
+    from aligndiff_cli.method.inversion import LossKind, MaskMode
 
 
 @dataclass(frozen=True)

@@ -9,30 +9,24 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
-import torch
 from safetensors import SafetensorError
 
-from aligndiff_cli.errors import ModelError, first_line
-from aligndiff_cli.models.device import pick_device
-from aligndiff_cli.models.diffusion.compiling import compile_denoiser
+from aligndiff_cli.errors import ModelError, UsageError, first_line
+from aligndiff_cli.models.device import pick_device, surely_cpu
 from aligndiff_cli.models.diffusion.defaults import DEFAULTS_FILE, read_defaults
 from aligndiff_cli.models.diffusion.description import INDEX, Description
-from aligndiff_cli.models.diffusion.flux import Flux
-from aligndiff_cli.models.diffusion.model import DiffusionModel
+from aligndiff_cli.models.diffusion.families import BY_PIPELINE, Family, Precision
 from aligndiff_cli.models.diffusion.model_files import check_weights, refuse_file
-from aligndiff_cli.models.diffusion.sd import StableDiffusion, StableDiffusionXL
-from aligndiff_cli.models.diffusion.sd3 import StableDiffusion3
 from aligndiff_cli.models.fingerprints import files_fingerprint
 from aligndiff_cli.models.hub import fetch, is_cached, part_files
 
-_FAMILIES: dict[str, type[DiffusionModel]] = {
-    "StableDiffusionPipeline": StableDiffusion,
-    "StableDiffusionXLPipeline": StableDiffusionXL,
-    "StableDiffusion3Pipeline": StableDiffusion3,
-    "FluxPipeline": Flux,
-}
+if TYPE_CHECKING:
+    import torch
+
+    from aligndiff_cli.models.diffusion.model import DiffusionModel
+
 _LIBRARIES = {"diffusers": "torch_dtype", "transformers": "dtype"}
 """Where networks are from, and what each calls the precision."""
 _NEEDLESS = ("position_ids",)
@@ -54,7 +48,7 @@ def load_diffusion(
     source: str | Path,
     *,
     device: str = "auto",
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | Precision | None = None,
     offload: bool = False,
     vae_tiling: bool | None = None,
     compiled: bool = False,
@@ -64,7 +58,7 @@ def load_diffusion(
     Args:
         source: a folder with ``model_index.json``, or an id like ``"owner/name"``.
         device: ``"auto"`` (CUDA, then MPS, then CPU) or a torch device.
-        dtype: None for the family's half precision on CUDA and float32 elsewhere.
+        dtype: of torch, or its name; None for the family's half precision on CUDA and float32 elsewhere.
         offload: keep on the device only the network at work.
         vae_tiling: whether the VAE works in tiles; None for large images only.
         compiled: whether torch.compile makes the denoiser faster (after a slow first step).
@@ -73,34 +67,42 @@ def load_diffusion(
         ModelError: no such folder, not to be had, or not a text-to-image pipeline of a known family.
         UsageError: no such device.
     """
+    import torch
+
     about = describe_diffusion(source, device=device, dtype=dtype, vae_tiling=vae_tiling)
     try:
-        pipeline = _pipeline(about.folder, about.dtype, about.family)
+        pipeline = _pipeline(about.folder, getattr(torch, about.precision), about.family)
     except _UNREADABLE as error:
         raise _damaged(about.folder, error) from error
-    model = about.family(
+    model = about.family.model_class(
         pipeline,
         source=about.source,
         fingerprint=about.fingerprint,
         defaults=about.defaults,
-        device=about.device,
+        device=pick_device(device),
         offload=offload,
         vae_tiling=vae_tiling,
     )
     _check_tokenizers(model, about.folder)
     if compiled:
+        from aligndiff_cli.models.diffusion.compiling import compile_denoiser
+
         compile_denoiser(model.denoiser)
     return model
 
 
 def describe_diffusion(
-    source: str | Path, *, device: str = "auto", dtype: torch.dtype | None = None, vae_tiling: bool | None = None
+    source: str | Path,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | Precision | None = None,
+    vae_tiling: bool | None = None,
 ) -> Description:
     """What there is to know of a pipeline without loading it; arguments and errors as of `load_diffusion`."""
-    target = pick_device(device)
-    on_cuda = target.type == "cuda"
+    on_cuda = not surely_cpu(device) and pick_device(device).type == "cuda"
+    asked = None if dtype is None else _name(dtype)
     refuse_file(Path(source))
-    folder = Path(source) if Path(source).is_dir() else _download(str(source), half=on_cuda and dtype != torch.float32)
+    folder = Path(source) if Path(source).is_dir() else _download(str(source), half=on_cuda and asked != "float32")
     family = _family(folder)
     parts = family.parts + family.optional_parts
     check_weights(folder, parts)
@@ -108,9 +110,17 @@ def describe_diffusion(
         defaults = read_defaults(folder, family.suggested(folder))
     except _UNREADABLE as error:
         raise _damaged(folder, error) from error
-    precision = dtype or (family.half if on_cuda else torch.float32)
+    precision = asked or (family.half if on_cuda else "float32")
     digits = fingerprint(folder, parts)
-    return Description(str(source), folder, family, digits, defaults, target, precision, vae_tiling)
+    return Description(str(source), folder, family, digits, defaults, precision, vae_tiling)
+
+
+def _name(dtype: torch.dtype | Precision) -> Precision:
+    """A precision by name, such as "float16" (UsageError if it is none of ours)."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in get_args(Precision):
+        raise UsageError(f"models do not run in {name}", remedy=f"Known: {', '.join(get_args(Precision))}")
+    return cast(Precision, name)
 
 
 def _damaged(folder: Path, error: Exception) -> ModelError:
@@ -145,7 +155,7 @@ def _loaded_files(folder: Path, parts: Sequence[str]) -> list[Path]:
     return [folder / name for part in parts for name in part_files(str(folder), there, part, half=half)]
 
 
-def _family(folder: Path) -> type[DiffusionModel]:
+def _family(folder: Path) -> Family:
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -157,14 +167,14 @@ def _family(folder: Path) -> type[DiffusionModel]:
     return family
 
 
-def _named_family(index: Any, where: str | Path) -> type[DiffusionModel]:
+def _named_family(index: Any, where: str | Path) -> Family:
     """The family a model_index.json names (ModelError if it is none of ours)."""
     if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
         raise _no_pipeline(where)
     name = index["_class_name"]
-    if name not in _FAMILIES:
-        raise ModelError(f"{name} is not supported", where, f"Supported: {', '.join(_FAMILIES)}")
-    return _FAMILIES[name]
+    if name not in BY_PIPELINE:
+        raise ModelError(f"{name} is not supported", where, f"Supported: {', '.join(BY_PIPELINE)}")
+    return BY_PIPELINE[name]
 
 
 def _no_pipeline(where: str | Path) -> ModelError:
@@ -172,7 +182,7 @@ def _no_pipeline(where: str | Path) -> ModelError:
     return ModelError(f"not a diffusers pipeline: no readable {INDEX}", where, remedy)
 
 
-def _pipeline(folder: Path, dtype: torch.dtype, family: type[DiffusionModel]) -> Any:
+def _pipeline(folder: Path, dtype: torch.dtype, family: Family) -> Any:
     absent = {part: None for part in family.optional_parts if not (folder / part).is_dir()}
     with _quiet():
         from diffusers import DiffusionPipeline

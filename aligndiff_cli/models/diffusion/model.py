@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,13 +21,12 @@ from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.attention_unet import AttentionSums
 from aligndiff_cli.models.diffusion.defaults import ModelDefaults
+from aligndiff_cli.models.diffusion.description import in_tiles
 from aligndiff_cli.models.diffusion.encoders import TextEncoder
 from aligndiff_cli.models.diffusion.offload import DevicePlacement
 from aligndiff_cli.models.diffusion.text import Conditioning, word_ids
 
 GuidanceKind = Literal["unconditional", "input", "none"]
-TILED_ABOVE = 1536 * 1536
-"""Pixels of an image above which the VAE works in tiles, unless it is told."""
 _DECODED_AT_ONCE = 1 << 21
 """Pixels decoded in one pass: eight images of 512 x 512; the VAE needs more memory than the denoiser."""
 
@@ -45,17 +43,11 @@ class LatentMoments:
     std: Tensor
 
 
-def in_tiles(height: int, width: int, asked: bool | None) -> bool:
-    """Whether a VAE works on an image of this size (in pixels) tile by tile; None leaves it to the size."""
-    return height * width > TILED_ABOVE if asked is None else asked
-
-
 class DiffusionModel(ABC):
     """A frozen text-to-image model. Attributes are read-only.
 
     Attributes:
-        parts, optional_parts: folders of the pipeline the family needs, and those it can do without.
-        half: the half precision the family was trained for.
+        parts: folders of the pipeline the family needs, see ``families.py``.
         guidance_kind: how guidance is done: by a second pass with the empty prompt ("unconditional"), by a number
             the denoiser is told ("input"), or not at all ("none").
         source: what it was loaded from, as the user wrote it.
@@ -68,8 +60,6 @@ class DiffusionModel(ABC):
     """
 
     parts: ClassVar[tuple[str, ...]]
-    optional_parts: ClassVar[tuple[str, ...]] = ()
-    half: ClassVar[torch.dtype] = torch.float16
     guidance_kind: GuidanceKind = "unconditional"
 
     def __init__(
@@ -98,11 +88,6 @@ class DiffusionModel(ABC):
             network.eval().requires_grad_(False)
         self.placement = DevicePlacement(networks, device, offload=offload)
 
-    @classmethod
-    def suggested(cls, folder: Path) -> ModelDefaults:
-        """The family's settings, for a model folder that names none."""
-        return ModelDefaults()
-
     @abstractmethod
     def _denoiser(self, pipeline: Any) -> Any:
         """The network that predicts noise."""
@@ -111,11 +96,6 @@ class DiffusionModel(ABC):
     @abstractmethod
     def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         """The text encoders, in the order their parts stand in an embedding."""
-
-    @classmethod
-    @abstractmethod
-    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
-        """(h, w) of the latents the model was trained on, from the configurations in its folder."""
 
     @property
     @abstractmethod

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,15 +14,15 @@ from aligndiff_cli.errors import ModelError
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion.attention_unet import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.encoders import TextEncoder, encode_empty, encode_section
+from aligndiff_cli.models.diffusion.families import SD, SDXL
 from aligndiff_cli.models.diffusion.model import DiffusionModel
-from aligndiff_cli.models.diffusion.model_files import read_config
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
 
 
 class StableDiffusion(DiffusionModel):
     """CLIP text encoding, a U-Net with cross-attention, epsilon or v prediction."""
 
-    parts: ClassVar[tuple[str, ...]] = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
+    parts = SD.parts
 
     def __init__(self, pipeline: Any, **facts: Any) -> None:
         super().__init__(pipeline, **facts)
@@ -55,11 +54,6 @@ class StableDiffusion(DiffusionModel):
     @classmethod
     def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:
         return [clip(pipeline.tokenizer, pipeline.text_encoder, "clip_l")]
-
-    @classmethod
-    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
-        """What the U-Net's configuration says."""
-        return _two_sides(read_config(folder, "unet")["sample_size"])
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -152,7 +146,7 @@ class StableDiffusion(DiffusionModel):
 class StableDiffusionXL(StableDiffusion):
     """Two text encoders (two vectors per token, side by side), a pooled prompt, and the image's size."""
 
-    parts = (*StableDiffusion.parts, "text_encoder_2", "tokenizer_2")
+    parts = SDXL.parts
 
     def __init__(self, pipeline: Any, **facts: Any) -> None:
         super().__init__(pipeline, **facts)

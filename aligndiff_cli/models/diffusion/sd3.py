@@ -7,7 +7,6 @@ for each encoder and stands, as the class name does, in both halves. Without T5 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,41 +15,19 @@ from torch.nn import functional as F
 
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.prompts import Prompt
-from aligndiff_cli.models.diffusion.defaults import ModelDefaults
+from aligndiff_cli.models.diffusion.description import T5_TOKENS
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section, moved
+from aligndiff_cli.models.diffusion.families import SD3
 from aligndiff_cli.models.diffusion.flow import FlowModel
-from aligndiff_cli.models.diffusion.model_files import read_config
 from aligndiff_cli.models.diffusion.sd import clip
 from aligndiff_cli.models.diffusion.text import Conditioning, check_width
-
-T5_TOKENS = 256
 
 
 class StableDiffusion3(FlowModel):
     """MMDiT, flow matching, classifier-free guidance."""
 
-    parts = (
-        "transformer",
-        "text_encoder",
-        "text_encoder_2",
-        "vae",
-        "tokenizer",
-        "tokenizer_2",
-        "scheduler",
-    )
-    optional_parts = ("text_encoder_3", "tokenizer_3")
+    parts = SD3.parts
     default_max_shift = 1.16
-
-    @classmethod
-    def suggested(cls, folder: Path) -> ModelDefaults:
-        """28 steps at guidance 7, as the family's own pipeline."""
-        return ModelDefaults(steps=28, guidance=7.0, attention_levels=(1,))
-
-    @classmethod
-    def trained_latent_size(cls, folder: Path) -> tuple[int, int]:
-        """What the transformer's configuration says."""
-        side = read_config(folder, "transformer")["sample_size"]
-        return side, side
 
     @classmethod
     def text_encoders(cls, pipeline: Any) -> list[TextEncoder]:

@@ -10,13 +10,17 @@ A segmenter is loaded by name and used the same way whatever it is::
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aligndiff_cli.errors import ModelError, UsageError
-from aligndiff_cli.models.device import pick_device
-from aligndiff_cli.models.segmenters.backbone import Image, load_features
-from aligndiff_cli.models.segmenters.base import Conditioned, Mask, Pair, Segmenter, SoftMap
 
-__all__ = ["POCKET", "SEGMENTERS", "Conditioned", "Image", "Mask", "Pair", "Segmenter", "SoftMap", "load_segmenter"]
+if TYPE_CHECKING:
+    from aligndiff_cli.models.segmenters.backbone import Image as Image
+    from aligndiff_cli.models.segmenters.base import Conditioned as Conditioned
+    from aligndiff_cli.models.segmenters.base import Mask as Mask
+    from aligndiff_cli.models.segmenters.base import Pair as Pair
+    from aligndiff_cli.models.segmenters.base import Segmenter as Segmenter
+    from aligndiff_cli.models.segmenters.base import SoftMap as SoftMap
 
 SEGMENTERS = ("hsnet", "ssp", "prototype")
 POCKET = Path(__file__).resolve().parents[2] / "pocket" / "segmenter"
@@ -69,6 +73,9 @@ def load_segmenter(
 
 
 def _training_free(name: str, backbone: str | Path | None, size: int | None, refine: bool, device: str) -> Segmenter:
+    from aligndiff_cli.models.device import pick_device
+    from aligndiff_cli.models.segmenters.backbone import load_features
+
     features = load_features(backbone or POCKET, pick_device(device))
     side = default_size(backbone) if size is None else size or None
     if name == "prototype":
@@ -90,6 +97,7 @@ def _trained(
     refine: bool,
     device: str,
 ) -> Segmenter:
+    from aligndiff_cli.models.device import pick_device
     from aligndiff_cli.models.segmenters.checkpoint import load_trained
 
     if weights is None and backbone is not None:

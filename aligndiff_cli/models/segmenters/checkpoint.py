@@ -13,9 +13,10 @@ from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.base import FeatureSegmenter
+from aligndiff_cli.models.segmenters.description import STEM_PREFIX
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.hsnet_published import LEARNER, load_published_hsnet
-from aligndiff_cli.models.segmenters.ssp_published import STEM_PREFIX, load_published_ssp
+from aligndiff_cli.models.segmenters.ssp_published import load_published_ssp
 from aligndiff_cli.models.segmenters.state_files import read_state
 
 BATCH, TRIED_AT = 8, 128

@@ -12,10 +12,13 @@ from aligndiff_cli.disk.digest import joint_digest
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.models.fingerprints import files_fingerprint, network_fingerprint
 from aligndiff_cli.models.segmenters import HSNET_WEIGHTS, POCKET, default_size
-from aligndiff_cli.models.segmenters.hsnet import MAX_SUPPORTS
-from aligndiff_cli.models.segmenters.hsnet_published import SIZE
-from aligndiff_cli.models.segmenters.ssp_published import STEM_PREFIX
-from aligndiff_cli.models.segmenters.state_files import read_state
+
+MAX_SUPPORTS = 20
+"""Accepted pairs that Algorithm 1 shows HSNet by default: each costs a pass per query, and memory for its features."""
+PUBLISHED_SIZE = 400
+"""Side of the images that HSNet's published weights were trained on (D.4)."""
+STEM_PREFIX = "layer0."
+"""How the names of weights begin in a checkpoint of SSP's authors, and in no other."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def describe_segmenter(
     if backbone is not None or weights is None:
         parts["backbone"] = network_fingerprint(backbone or POCKET)
     parts["refine"] = str(refine)
-    return SegmenterDescription(kind, f"{kind}-{(side if size is None else size) or 'native'}-{joint_digest(parts)}")
+    # of the former kind: it tells networks apart, and folders made before know them by it
+    digest = joint_digest(parts, former=True)
+    return SegmenterDescription(kind, f"{kind}-{(side if size is None else size) or 'native'}-{digest}")
 
 
 def _trained(path: Path) -> tuple[str, int]:
@@ -68,10 +73,12 @@ def _trained(path: Path) -> tuple[str, int]:
         raise ModelError("the weights are missing", path, "Name a .safetensors, .pt or .pth file of weights.")
     about: Mapping[str, str] = {}
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             names, about = list(file.keys()), file.metadata() or {}
     except (SafetensorError, OSError):
+        from aligndiff_cli.models.segmenters.state_files import read_state
+
         names = list(read_state(path).tensors)  # an authors' file tells no names without being read
     if "depths" not in about and any(name.startswith(STEM_PREFIX) for name in names):
         return "ssp", 0
-    return "hsnet", int(about.get("size", SIZE))
+    return "hsnet", int(about.get("size", PUBLISHED_SIZE))

@@ -18,6 +18,7 @@ from aligndiff_cli.errors import ModelError
 from aligndiff_cli.method.voting import vote
 from aligndiff_cli.models.segmenters.backbone import Backbone, state_fingerprint
 from aligndiff_cli.models.segmenters.base import Conditioned, FeatureSegmenter
+from aligndiff_cli.models.segmenters.description import MAX_SUPPORTS
 
 CHANNELS = (16, 64, 128)
 # per level, fine to coarse (stages 2, 3, 4): kernels and support strides of the squeezing blocks
@@ -26,8 +27,6 @@ STRIDES = ((4, 4, 2), (4, 2, 2), (2, 2, 2))
 NORM_GROUPS = 4
 EPS = 1e-5
 """Added to a feature's length before it is divided by it: what interpolation leaves beside a mask stays small."""
-MAX_SUPPORTS = 20
-"""Accepted pairs that Algorithm 1 shows it by default: each costs a pass per query, and memory for its features."""
 
 
 class CenterPivotConv4d(nn.Module):

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from aligndiff_cli.errors import ModelError, UsageError
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
+from aligndiff_cli.models.segmenters.description import PUBLISHED_SIZE
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.state_files import load_renamed
 from aligndiff_cli.models.segmenters.torchvision_names import IMAGENET_MEAN, IMAGENET_STD, build_resnet
 
-SIZE = 400
-"""Side of the images the published weights were trained on (D.4)."""
 LEARNER, BACKBONE = "hpn_learner.", "backbone."
 PARTS = {
     "encoder_layer2": "squeeze.0",
@@ -61,7 +60,7 @@ def load_published_hsnet(
     features = _backbone(tensors, source, backbone, device)
     net = HSNet(_depths(learned, source))
     load_renamed(net, learned, own_name, source)
-    return HsnetSegmenter(features, net.float(), size or SIZE, batch=1)
+    return HsnetSegmenter(features, net.float(), size or PUBLISHED_SIZE, batch=1)
 
 
 def _backbone(

@@ -29,7 +29,6 @@ from aligndiff_cli.models.segmenters.torchvision_names import (
 
 BATCH = 2
 """Images per forward pass: of a picture of 473 pixels, 60 x 60 positions attend to each other."""
-STEM_PREFIX = "layer0."
 STEM = {
     "layer0.0.0": "embedder.0",
     "layer0.0.1": "embedder.1",

@@ -26,9 +26,9 @@ from aligndiff_cli.datasets.emoji_classes import EMOJI_5I_CLASSES, OOD_TEST
 from aligndiff_cli.method.schedules import warm_cosine
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.fit import fit
-from aligndiff_cli.models.segmenters import Segmenter, load_segmenter
+from aligndiff_cli.models.segmenters import load_segmenter
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
-from aligndiff_cli.models.segmenters.base import pool_mask, resize_mask
+from aligndiff_cli.models.segmenters.base import Segmenter, pool_mask, resize_mask
 from aligndiff_cli.models.segmenters.checkpoint import save_hsnet
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter, masked_features
 from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter

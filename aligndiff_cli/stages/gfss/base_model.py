@@ -27,6 +27,8 @@ from aligndiff_cli.stages.gfss.data import Rows, Scenes
 from aligndiff_cli.stages.options.evaluate import GfssOptions
 
 COMMAND = "evaluate (base stage)"
+BASE_IMAGES = "base images"
+"""What its run file calls their digest."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class BaseModel:
     def run(self) -> RunFile:
         """What the weights depend on."""
         classes = [self.rows.names[number] for number in self.rows.base]
-        options = {**self.choice.options(), "classes": classes, "base images": self.images_digest}
+        options = {**self.choice.options(), "classes": classes, BASE_IMAGES: self.images_digest}
         return RunFile(COMMAND, options, self.seed, {}, self.choice.models, versions())
 
     def check(self) -> None:

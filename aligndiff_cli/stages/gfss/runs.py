@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.digest import as_in, file_digest, joint_digest
 from aligndiff_cli.disk.support import PairFiles
 from aligndiff_cli.disk.voc import open_voc
 from aligndiff_cli.engine.folds import Place, places
+from aligndiff_cli.engine.run_file import read_run
 from aligndiff_cli.errors import FolderError, InputError
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.stages.gfss import data
-from aligndiff_cli.stages.gfss.base_model import BaseChoice, BaseModel
+from aligndiff_cli.stages.gfss.base_model import BASE_IMAGES, BaseChoice, BaseModel
 from aligndiff_cli.stages.options.evaluate import GfssOptions
 from aligndiff_cli.stages.samples import Sample
 
@@ -104,7 +106,9 @@ class Runs:
         query = data.read_scenes(query_folder, rows, base_only=False)
         problems += [*base.problems, *query.problems]
         folder = first.path(o.base_model) if o.base_model else o.out / f"base-model{name and '-'}{name}"
-        digest = data.scenes_digest(base_folder, base.stems)
+        before = read_run(folder)
+        with nullcontext() if before is None else as_in(str(before.options.get(BASE_IMAGES, ""))):
+            digest = data.scenes_digest(base_folder, base.stems)
         model = BaseModel(folder, self._choice, rows, base, digest, o.seed, o.device)
         model.check()
         return Fold(name, rows, base, query, data.scenes_digest(query_folder, query.stems), model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import BaseFolder, open_base
 from aligndiff_cli.disk.decoding import Orientation
-from aligndiff_cli.disk.digest import joint_digest
+from aligndiff_cli.disk.digest import as_in, joint_digest
 from aligndiff_cli.engine.lock import one_at_a_time
 from aligndiff_cli.engine.run_file import RunFile, own_run, relative_to_folder, write_run
 from aligndiff_cli.engine.stage import plain
@@ -36,6 +37,8 @@ from aligndiff_cli.stages.masking.mask_methods import Advance, ClassImages, Refi
 from aligndiff_cli.stages.options.mask import MaskOptions
 
 COMMAND = "grounding"
+BASE_DATA = "base data"
+"""What its run file calls their digest."""
 MIN_PIXELS = 16
 """A smaller piece of an object is not trained on."""
 MODEL_FACT = "diffusion model's fingerprint"
@@ -107,7 +110,9 @@ class GroundingRefiner(Refiner):
             assert before is not None  # a trained module is there, so the folder is not empty
             wanted = RunFile(COMMAND, before.options, before.seed, before.inputs, {"diffusion": model}, before.versions)
         else:
-            options = plain(asdict(self._settings)) | {"noise_level": NOISE_LEVEL, "base data": base_digest(self._base)}
+            with nullcontext() if before is None else as_in(str(before.options.get(BASE_DATA, ""))):
+                digest = base_digest(self._base)
+            options = plain(asdict(self._settings)) | {"noise_level": NOISE_LEVEL, BASE_DATA: digest}
             if self._options.mask_orientation != "auto":  # modules trained before it could be said have no such entry
                 options["mask_orientation"] = self._options.mask_orientation
             inputs = {"base": relative_to_folder(self._base.root, self._folder)}
@@ -117,7 +122,7 @@ class GroundingRefiner(Refiner):
         return wanted
 
     def model(self) -> dict[str, str]:
-        return {"source": self.name, "fingerprint": joint_digest(_facts(self.trained_on))}
+        return {"source": self.name, "fingerprint": joint_digest(_facts(self.trained_on), former=True)}
 
     def check(self) -> list[InputError]:
         """Find the objects to train on, unless that is done."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable, scan_support
@@ -19,12 +20,13 @@ from aligndiff_cli.method.noise_learning import learn_noise
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.fingerprints import network_fingerprint
-from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
-from aligndiff_cli.models.segmenters import POCKET, Segmenter
-from aligndiff_cli.models.segmenters.backbone import load_backbone
+from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.description import SegmenterDescription
 from aligndiff_cli.stages.common import SEGMENTER_NOTE, describe_chosen, load_chosen, named_backbone, segmenter_notes
 from aligndiff_cli.stages.options.mask import MaskOptions
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.segmenters import Segmenter
 
 Advance = Callable[..., None]
 Results = Iterator[tuple[int, Refined]]
@@ -221,6 +223,8 @@ class NoiseRefiner(Refiner):
 
     def verify(self) -> None:
         """Load the backbone, which may be none that can be trained on."""
+        from aligndiff_cli.models.segmenters.backbone import load_backbone
+
         load_backbone(self._options.backbone or POCKET)
 
     def inputs(self, cls: str, images: Mapping[str, str]) -> dict[str, str]:
@@ -233,6 +237,8 @@ class NoiseRefiner(Refiner):
         return trainings * self._options.noise_steps + images
 
     def refine(self, group: ClassImages, advance: Advance) -> Results:
+        from aligndiff_cli.models.noise_learner import NoiseLearner, NoiseSettings
+
         o = self._options
         learner = NoiseLearner(
             o.backbone,

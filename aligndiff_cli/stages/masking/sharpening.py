@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from aligndiff_cli.method.consensus import Image, Mask
 from aligndiff_cli.method.sharpening import Sharpened, choose
 from aligndiff_cli.models.device import pick_device
 from aligndiff_cli.models.fingerprints import network_fingerprint
-from aligndiff_cli.models.sam import Sam, load_sam
+
+if TYPE_CHECKING:
+    from aligndiff_cli.models.sam import Sam
 
 
 class Sharpener:
@@ -26,6 +29,8 @@ class Sharpener:
     @cached_property
     def sam(self) -> Sam:
         """The network, loaded when first needed."""
+        from aligndiff_cli.models.sam import load_sam
+
         return load_sam(self._source, pick_device(self._device))
 
     def model(self) -> dict[str, str]:

@@ -74,8 +74,9 @@ def check(case: Case, world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every regular file below a folder; empty files that are locked are no content."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock")
+    """Every regular file below a folder; what is locked, and what tells times, is no content."""
+    hidden = (".lock", ".files.jsonl")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in hidden)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 

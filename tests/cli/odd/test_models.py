@@ -237,15 +237,15 @@ def test_odd_models(case: Case, world: World, run: Run, monkeypatch: pytest.Monk
 
 
 def test_one_embedding_that_diverges_costs_no_other(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aligndiff_cli.stages import invert as stage
+    from aligndiff_cli.models.diffusion import inversion
 
-    learn = stage.invert
+    learn = inversion.invert
 
     def diverging(*arguments: object) -> list:
         first, second = learn(*arguments)  # type: ignore[arg-type]
         return [replace(first, embedding=first.embedding * float("nan")), second]
 
-    monkeypatch.setattr(stage, "invert", diverging)
+    monkeypatch.setattr(inversion, "invert", diverging)
     flags = INVERT.replace("support", str(world / "support")).replace("bank", str(world / "bank"))
     output = " ".join(run(*flags.format(model=world.model).split(), code=1).output.split())
     assert "support: the embedding of chess_queen/01 diverged Use a lower --lr" in output

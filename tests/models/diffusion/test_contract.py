@@ -88,8 +88,9 @@ def test_pixels_equal_the_plain_pipeline(model, name, guidance, family_folder) -
 
 def test_a_description_tells_what_the_loaded_model_does(name, model, family_folder) -> None:
     about = describe_diffusion(family_folder(name), device="cpu")
-    for what in ("fingerprint", "defaults", "device", "dtype", "image_size", "embedding_dim"):
+    for what in ("fingerprint", "defaults", "image_size", "embedding_dim"):
         assert getattr(about, what) == getattr(model, what), what
+    assert getattr(torch, about.precision) == model.dtype
     prompt = Prompt(ADJECTIVE, "chess queen", torch.zeros(2, model.embedding_dim))
     for unloaded, loaded in zip(about.encoders, model.encoders, strict=True):
         assert (unloaded.name, unloaded.length, unloaded.width) == (loaded.name, loaded.length, loaded.width)
@@ -97,6 +98,24 @@ def test_a_description_tells_what_the_loaded_model_does(name, model, family_fold
     assert (about.tiles(1024, 1024), about.tiles(2048, 1536)) == (False, True)
     with pytest.raises(InputError, match="tokens long"):
         about.check_prompt(Prompt("a photo of a {class}", "dog " * 300))
+
+
+@pytest.mark.parametrize("word", ["dog ", "chess queen ", "!?& ", "ǅ "])
+def test_a_description_refuses_the_prompts_that_a_tokenizer_refuses(name, model, family_folder, word) -> None:
+    about = describe_diffusion(family_folder(name), device="cpu")
+    v, verdicts = torch.zeros(2, model.embedding_dim), set()
+    for count in (*range(1, 30), *range(30, 300, 15)):
+        prompt = Prompt(ADJECTIVE, word * count, v)
+        said = []
+        for check in (about.check_prompt, lambda prompt: [encoder.lay_out(prompt) for encoder in model.encoders]):
+            try:
+                check(prompt)
+                said.append(True)
+            except InputError:
+                said.append(False)
+        assert said[0] == said[1], (word, count)
+        verdicts.add(said[0])
+    assert verdicts == {True, False}
 
 
 @pytest.mark.parametrize("insertion", ["input", "encoded"])
