@@ -7,9 +7,9 @@ D_good. Re-estimation: the segmenter is conditioned on the larger D_good, and pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,15 @@ class HasBytes(Protocol):
 
 
 Seen = TypeVar("Seen", bound=HasBytes)
+Key = TypeVar("Key", bound=Hashable)
+K = TypeVar("K", contravariant=True)
+T = TypeVar("T")
+
+
+class Gives(Protocol[K]):
+    """Images by key: a sequence or a mapping."""
+
+    def __getitem__(self, key: K, /) -> Image: ...
 
 
 class FewShot(Protocol[State, Seen]):
@@ -130,25 +139,32 @@ def score(
     return Score(mask, agreement, agreement >= alpha and bool(mask.any()))
 
 
-class Kept(Generic[Seen]):
-    """Images as a segmenter sees them, kept for the next time: the first ones, up to a limit in bytes."""
+class Kept(Generic[Key, Seen]):
+    """Images as a segmenter sees them, by any key, kept for the next time: the first ones, up to a limit in bytes."""
 
-    def __init__(self, segmenter: FewShot[State, Seen], limit: int = KEPT_BYTES) -> None:
-        self._see = segmenter.see
+    def __init__(self, segmenter: FewShot[Any, Seen], limit: int = KEPT_BYTES) -> None:
+        self._segmenter = segmenter
         self._left = limit
-        self._held: dict[int, Seen] = {}
+        self._held: dict[Key, Seen] = {}
 
-    def keep(self, index: int, seen: Seen) -> None:
-        """Hold an image's look if there is room."""
-        if index not in self._held and seen.nbytes <= self._left:
-            self._held[index] = seen
-            self._left -= seen.nbytes
+    def keep(self, key: Key, seen: Seen) -> None:
+        """Hold what was seen of an image; once there is no room for one, no other is held."""
+        self._left -= seen.nbytes
+        if self._left >= 0:
+            self._held[key] = seen
 
-    def look(self, images: Sequence[Image], indices: Sequence[int]) -> list[Seen]:
-        """Those images, of which only the ones that are not held are read and seen."""
-        missing = [index for index in indices if index not in self._held]
-        new = dict(zip(missing, self._see([images[index] for index in missing]), strict=True)) if missing else {}
-        return [self._held[index] if index in self._held else new[index] for index in indices]
+    def get(self, key: Key, images: Gives[Key]) -> Image | Seen:
+        """What is held of an image, or else the image."""
+        return self._held[key] if key in self._held else images[key]
+
+    def see(self, images: Mapping[Key, Image]) -> dict[Key, Image | Seen]:
+        """Those images as they were or are now seen; where there is no room, as they are."""
+        missing = [key for key in images if key not in self._held]
+        for chunk in _chunks(missing, self._segmenter.batch):
+            if self._left > 0:
+                for key, seen in zip(chunk, self._segmenter.see([images[key] for key in chunk]), strict=True):
+                    self.keep(key, seen)
+        return {key: self.get(key, images) for key in images}
 
 
 @dataclass(frozen=True)
@@ -236,7 +252,7 @@ def refine(
         raise ValueError(f"{len(images)} images but {len(coarse)} coarse masks")
     state = segmenter.condition(real)
     good: Good[State] = Good(max_supports)
-    waiting = Kept(segmenter, kept_bytes)
+    waiting: Kept[int, Seen] = Kept(segmenter, kept_bytes)
     rest: dict[int, float] = {}
     for chunk in _chunks(range(len(images)), segmenter.batch):
         read = [images[index] for index in chunk]
@@ -253,9 +269,10 @@ def refine(
     if rest:
         state = segmenter.join([state, *good.states()])
     for chunk in _chunks(list(rest), segmenter.batch):
-        for index, soft in zip(chunk, segmenter.predict(state, waiting.look(images, chunk)), strict=True):
+        views = [waiting.get(index, images) for index in chunk]
+        for index, soft in zip(chunk, segmenter.predict(state, views), strict=True):
             yield index, Refined(soft >= estimate_probability, rest[index], False, 2)
 
 
-def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (indices[start : start + size] for start in range(0, len(indices), size))
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

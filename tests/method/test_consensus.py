@@ -27,19 +27,24 @@ def image(tag: int) -> Image:
     return np.full((3, WIDTH, 3), tag, np.uint8)
 
 
+class Seen(np.ndarray):
+    """An image that was seen."""
+
+
 class Scripted:
-    """Predicts per image tag; once conditioned on more than the real pair, other maps. Sees images as they are."""
+    """Predicts per image tag; once conditioned on more than the real pair, other maps."""
 
     batch = 2
 
     def __init__(self, first: dict[int, SoftMap], second: dict[int, SoftMap]) -> None:
         self.first, self.second = first, second
         self.seen: list[int] = []
+        self.unseen: list[int] = []
         self.joined: list[list[Pair]] = []
 
     def see(self, images: Sequence[Image]) -> list[Image]:
         self.seen += [int(picture[0, 0, 0]) for picture in images]
-        return list(images)
+        return [picture.view(Seen) for picture in images]
 
     def condition(self, pairs: Sequence[Pair]) -> list[Pair]:
         return list(pairs)
@@ -51,6 +56,7 @@ class Scripted:
         return self.joined[-1]
 
     def predict(self, state: list[Pair], images: Sequence[Image]) -> list[SoftMap]:
+        self.unseen += [int(picture[0, 0, 0]) for picture in images if not isinstance(picture, Seen)]
         maps = self.second if self.joined else self.first
         return [maps[int(picture[0, 0, 0])] for picture in images]
 
@@ -209,19 +215,23 @@ def test_what_is_rejected_is_seen_again_only_beyond_the_limit(limit: int, again:
     maps = {tag: soft(bar(2 if tag % 2 else 5)) for tag in range(4)}
     segmenter = Scripted(maps, {tag: soft(bar(tag + 1)) for tag in range(4)})
     results = refine(segmenter, REAL, [image(tag) for tag in range(4)], [bar(5)] * 4, kept_bytes=limit)
-    assert segmenter.seen == [0, 1, 2, 3, *again]
+    assert segmenter.seen == [0, 1, 2, 3]
+    assert segmenter.unseen == again
     assert [int(result.mask[0].sum()) for result in results] == [5, 2, 5, 4]
 
 
-def test_kept_looks_are_those_of_their_images() -> None:
-    segmenter, pictures = Scripted({}, {}), [image(tag) for tag in range(5)]
-    kept = Kept(segmenter, 2 * BYTES)
-    for index in (3, 1, 0):
-        kept.keep(index, pictures[index])
-    assert [int(seen[0, 0, 0]) for seen in kept.look(pictures, [0, 1, 2, 3, 4])] == [0, 1, 2, 3, 4]
-    assert segmenter.seen == [0, 2, 4]
-    assert [int(seen[0, 0, 0]) for seen in kept.look(pictures, [3, 1])] == [3, 1]
-    assert segmenter.seen == [0, 2, 4]
+def test_what_was_seen_is_kept_until_there_is_no_room() -> None:
+    segmenter, pictures = Scripted({}, {}), {name: image(tag) for tag, name in enumerate("abcde")}
+    kept: Kept[str, Image] = Kept(segmenter, 3 * BYTES + 1)
+    kept.keep("d", pictures["d"])
+    found = kept.see({name: pictures[name] for name in "ecdab"})
+    assert {name: int(view[0, 0, 0]) for name, view in found.items()} == {"e": 4, "c": 2, "d": 3, "a": 0, "b": 1}
+    # two at once: of the second two the first has no room
+    assert segmenter.seen == [4, 2, 0, 1]
+    assert kept.see(pictures).keys() == pictures.keys()
+    assert segmenter.seen == [4, 2, 0, 1]
+    assert kept.get("e", {"e": image(9)})[0, 0, 0] == 4
+    assert kept.get("a", {"a": image(9)})[0, 0, 0] == 9
 
 
 def test_no_images_give_no_results() -> None:
