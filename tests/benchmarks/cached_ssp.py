@@ -67,7 +67,9 @@ class CachedSsp:
     @torch.no_grad()
     def _look(self, image: Image) -> _Seen:
         if id(image) not in self._seen:  # the image is held, so no other gets its id
-            features = self._segmenter.features(self._segmenter.look(self._segmenter.backbone.pixels([image], self._size)))
+            features = self._segmenter.features(
+                self._segmenter.look(self._segmenter.backbone.pixels([image], self._size))
+            )
             flat = features[0].flatten(1)
             self._seen[id(image)] = _Seen(image, features, (flat.T @ flat).double())
         return self._seen[id(image)]

@@ -26,8 +26,11 @@ STRIDES = ((4, 4, 2), (4, 2, 2), (2, 2, 2))
 NORM_GROUPS = 4
 EPS = 1e-5
 """Added to a feature's length before it is divided by it: what interpolation leaves beside a mask stays small."""
-MAX_SUPPORTS = 20
-"""Accepted pairs that Algorithm 1 shows it by default: each costs a pass per query, and memory for its features."""
+MAX_SUPPORTS = 5
+"""Accepted pairs that Algorithm 1 shows it by default: each costs two passes of the backbone per query. Chosen out of
+the 20 strongest as ``method.consensus.Good`` does, 5 votes made masks as good as all 20 on the emoji of 14 classes
+(+0.1 +- 0.1 IoU); the 5 strongest lost 0.2.
+"""
 
 
 class CenterPivotConv4d(nn.Module):

@@ -16,7 +16,7 @@ from aligndiff_cli.models.segmenters import SEGMENTERS, load_segmenter
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.base import FeatureSegmenter, masked_average, pool_mask, resize_mask
 from aligndiff_cli.models.segmenters.checkpoint import load_hsnet, save_hsnet
-from aligndiff_cli.models.segmenters.hsnet import MAX_SUPPORTS, HSNet, HsnetSegmenter
+from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
 from aligndiff_cli.models.segmenters.prototype import PrototypeSegmenter
 from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
 
@@ -107,7 +107,7 @@ def test_what_a_training_free_segmenter_keeps_does_not_grow_with_the_supports(se
     sizes = [[part.numel() for part in segmenter.condition(pairs[:count]).parts] for count in (1, 5)]
     if segmenter.name == "hsnet":
         assert sizes[1] == [5 * size for size in sizes[0]]
-        assert segmenter.max_supports == MAX_SUPPORTS
+        assert segmenter.max_supports == 5
     else:
         assert sizes[1] == sizes[0]
         assert segmenter.max_supports is None
