@@ -92,7 +92,7 @@ class MaskOptions(SegmenterOptions):
             "pair and image, ssp and prototype nothing.",
             METHOD,
             0,
-            unset="all; 5 for hsnet",
+            unset="all; 4 for hsnet",
             of=_FEW_SHOT,
         ),
     ] = None

@@ -107,7 +107,7 @@ def test_what_a_training_free_segmenter_keeps_does_not_grow_with_the_supports(se
     sizes = [[part.numel() for part in segmenter.condition(pairs[:count]).parts] for count in (1, 5)]
     if segmenter.name == "hsnet":
         assert sizes[1] == [5 * size for size in sizes[0]]
-        assert segmenter.max_supports == 5
+        assert segmenter.max_supports == 4
     else:
         assert sizes[1] == sizes[0]
         assert segmenter.max_supports is None
