@@ -16,8 +16,8 @@ Pixels that the true mask marks as ignored (VOC's 255) count for nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ from aligndiff_cli.disk.support import PairFiles, load_usable
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.evaluation.metrics import Counts, mean, score
 from aligndiff_cli.evaluation.support_sets import Row, SampleFiles, SupportTest, draw_samples, filter_samples
-from aligndiff_cli.method.consensus import FewShot, Pair, State
+from aligndiff_cli.method import consensus
+from aligndiff_cli.method.consensus import KEPT_BYTES, FewShot, Kept, Key, Mask, Pair, Seen, State
 from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.method.support_filter import BETA
 
@@ -112,7 +113,7 @@ class ClassResult:
 
 
 def evaluate_class(
-    segmenter: FewShot[State],
+    segmenter: FewShot[State, Seen],
     cls: str,
     support: Sequence[PairFiles],
     queries: Sequence[PairFiles],
@@ -123,6 +124,8 @@ def evaluate_class(
     episodes: int = 0,
 ) -> ClassResult:
     """Evaluate every row on one class, holding the support set and a few queries at a time.
+
+    A picture is seen once for all rows, as long as what is kept stays within ``KEPT_BYTES``.
 
     Args:
         segmenter: the few-shot segmenter.
@@ -148,17 +151,22 @@ def evaluate_class(
         chosen = {tuple(usable): choose_queries(cls, queries, settings)}
     else:
         chosen = draw_episodes(cls, list(usable), queries, settings, episodes)
-    test = SupportTest(segmenter, real, settings.beta, [read_ignored(pair.mask) for pair in usable])
+    seen: Kept[Hashable, Seen] = Kept(segmenter, KEPT_BYTES if len(rows) > 1 or settings.episodes else 0)
+    shown_real = _seen(seen, usable)
+    ignored = [read_ignored(pair.mask) for pair in usable]
+    test = SupportTest(segmenter, list(shown_real.values()), settings.beta, ignored)
     results: dict[str, RowResult] = {}
     for row in rows:
         drawn = draw_samples(samples, row, settings.seed, problems)
+        shown_samples = _seen(seen, {sample.id: pair for sample, pair in drawn.pairs})
+        drawn = replace(drawn, pairs=[(sample, shown_samples[sample.id]) for sample, _ in drawn.pairs])
         kept, rejected = filter_samples(drawn, row, test)
         # a bad query is bad in every row, and told once
         bad = problems if not results else []
         counts = Counts()
         for shots, own in chosen.items():
-            state = segmenter.condition([*(usable[pair] for pair in shots), *(pair for _, pair in kept)])
-            counts = counts + _segment(segmenter, state, cls, own, settings.side, bad, advance)
+            state = segmenter.condition([*(shown_real[pair] for pair in shots), *(pair for _, pair in kept)])
+            counts = counts + _segment(segmenter, state, cls, own, settings.side, seen, bad, advance)
         used = [sample.id for sample, _ in kept]
         shown = settings.shots or len(real)
         results[row.name] = RowResult(counts, shown, used, [s.id for s in rejected], drawn.empty)
@@ -201,12 +209,19 @@ def draw_episodes(
     return drawn
 
 
+def _seen(kept: Kept[Hashable, Seen], pairs: Mapping[Key, Pair]) -> dict[Key, tuple[consensus.Image | Seen, Mask]]:
+    """The same pairs with what is seen of their images, where there is room for it."""
+    views = kept.see({key: image for key, (image, _) in pairs.items()})
+    return {key: (views[key], mask) for key, (_, mask) in pairs.items()}
+
+
 def _segment(
-    segmenter: FewShot[State],
+    segmenter: FewShot[State, Seen],
     state: State,
     cls: str,
     queries: Sequence[PairFiles],
     side: int | None,
+    seen: Kept[Hashable, Seen],
     problems: list[InputError],
     advance: Callable[[int], None],
 ) -> Counts:
@@ -215,12 +230,14 @@ def _segment(
     for start in range(0, len(queries), QUERY_BATCH):
         chunk = queries[start : start + QUERY_BATCH]
         loaded = [
-            (*_squared(images, side), _nearest(read_ignored(pair.mask), side))
+            (pair, *_squared(images, side), _nearest(read_ignored(pair.mask), side))
             for pair, images in load_usable(chunk, problems)
         ]
         if loaded:
-            maps = segmenter.predict(state, [image for image, _, _ in loaded])
-            for soft, (_, mask, ignored) in zip(maps, loaded, strict=True):
+            # beside the real pairs, which are seen in their own size
+            views = seen.see({("query", pair): image for pair, image, _, _ in loaded})
+            maps = segmenter.predict(state, [views["query", pair] for pair, _, _, _ in loaded])
+            for soft, (_, _, mask, ignored) in zip(maps, loaded, strict=True):
                 counts = counts + score(soft >= FOREGROUND, mask, cls, ignored)
         advance(len(chunk))
     return counts

@@ -89,9 +89,9 @@ def table_rows(samples: int = 20, shots: str = "1R", filtered: Sequence[str] = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """Samples drawn for a row with what was read of them, and how many were passed over for an empty mask."""
+    """Samples drawn for a row with what was read, or seen, of them; how many were passed over for an empty mask."""
 
-    pairs: Sequence[tuple[SampleFiles, Pair]]
+    pairs: Sequence[tuple[SampleFiles, tuple[Any, Mask]]]
     empty: int
 
 
@@ -125,15 +125,15 @@ class SupportTest:
 
     Args:
         segmenter: the few-shot segmenter.
-        real: the real support pairs, which a sample must segment on its own.
+        real: the real support pairs, which a sample must segment on its own; images may be seen ones.
         beta: what its IoU must exceed.
         ignored: pixels of each real picture that count for nothing, bool (H, W); None for none.
     """
 
     def __init__(
         self,
-        segmenter: FewShot[Any],
-        real: Sequence[Pair],
+        segmenter: FewShot[Any, Any],
+        real: Sequence[tuple[Any, Mask]],
         beta: float = BETA,
         ignored: Sequence[Mask] | None = None,
     ) -> None:
@@ -143,7 +143,7 @@ class SupportTest:
         self.beta = beta
         self._known: dict[tuple[str, str], Verdict] = {}
 
-    def passes(self, sample: SampleFiles, masks: str, pair: Pair) -> bool:
+    def passes(self, sample: SampleFiles, masks: str, pair: tuple[Any, Mask]) -> bool:
         """Whether the sample with this one of its masks may join a support set."""
         key = (sample.id, masks)
         if key not in self._known:
@@ -155,13 +155,13 @@ class SupportTest:
 
 def filter_samples(
     drawn: Drawn, row: Row, test: SupportTest
-) -> tuple[list[tuple[SampleFiles, Pair]], list[SampleFiles]]:
+) -> tuple[list[tuple[SampleFiles, tuple[Any, Mask]]], list[SampleFiles]]:
     """Apply a row's filter to the samples drawn for it.
 
     Returns:
         The samples that stay, with what was read of them, and those that are dropped.
     """
-    kept: list[tuple[SampleFiles, Pair]] = []
+    kept: list[tuple[SampleFiles, tuple[Any, Mask]]] = []
     rejected: list[SampleFiles] = []
     for sample, pair in drawn.pairs:
         if sample.kind in row.filtered and not test.passes(sample, row.masks, pair):

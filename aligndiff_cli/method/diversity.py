@@ -92,6 +92,25 @@ def diversity(looks: NDArray[np.float32], most: int = 20) -> Diversity:
     return Diversity(total / pairs if pairs else 0.0, near, tuple(sorted(first)))
 
 
+def farthest_first(looks: NDArray[np.float32], count: int) -> list[int]:
+    """The first of some looks, then again and again the one farthest from the nearest of those taken (Gonzalez 1985).
+
+    Args:
+        looks: (n, 320), at least one.
+        count: how many to take.
+
+    Returns:
+        min(n, count) indices in the order taken; of equally far ones the earlier is.
+    """
+    taken: list[int] = []
+    nearest = np.full(len(looks), np.inf)
+    for _ in range(min(len(looks), count)):
+        taken.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(looks - looks[taken[-1]], axis=1))
+        nearest[taken] = -1.0
+    return taken
+
+
 def _blocks(looks: NDArray[np.float32]) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
     """Distances between two stretches of looks, each pair once: on the diagonal the lower half is 0 (first row, first
     column, distances).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aligndiff_cli.method.consensus import FewShot, Mask, Pair, State, iou
+from aligndiff_cli.method.consensus import FewShot, Image, Mask, Seen, State, iou
 
 BETA = 0.5
 PROBABILITY = 0.5
@@ -27,9 +27,9 @@ class Verdict:
 
 
 def filter_supports(
-    segmenter: FewShot[State],
-    candidates: Sequence[Pair],
-    real: Sequence[Pair],
+    segmenter: FewShot[State, Seen],
+    candidates: Sequence[tuple[Image | Seen, Mask]],
+    real: Sequence[tuple[Image | Seen, Mask]],
     *,
     ignored: Sequence[Mask] | None = None,
     beta: float = BETA,
@@ -40,7 +40,7 @@ def filter_supports(
     can condition nothing and scores 0.
 
     Args:
-        candidates: synthetic pairs, image (H, W, 3) and mask (H, W).
+        candidates: synthetic pairs, image (H, W, 3), seen or not, and mask (H, W).
         real: the given pairs, at least one.
         ignored: pixels of each that count for nothing, bool (H, W); None for none.
         beta: what the IoU must exceed.

@@ -39,6 +39,7 @@ class CachedSsp:
             raise ValueError("expected a segmenter with a size of its own")
         self._segmenter = segmenter
         self._size = segmenter.size
+        self.batch = segmenter.batch
         self._seen: dict[int, _Seen] = {}
         self._sides: dict[str, Tensor] = {}
         self._soft: dict[tuple[int, State], SoftMap] = {}
@@ -47,9 +48,13 @@ class CachedSsp:
         """See ``method.consensus.FewShot``."""
         return tuple(self._support(image, mask) for image, mask in pairs)
 
-    def extend(self, state: State, pairs: Sequence[Pair]) -> State:
+    def see(self, images: Sequence[Image]) -> Sequence[Image]:
+        """The images themselves: what is seen of them is kept here."""
+        return images
+
+    def join(self, states: Sequence[State]) -> State:
         """See ``method.consensus.FewShot``."""
-        return state + self.condition(pairs)
+        return tuple(name for state in states for name in state)
 
     def predict(self, state: State, images: Sequence[Image]) -> list[SoftMap]:
         """Foreground probability (H, W) of each image (H, W, 3)."""
@@ -62,7 +67,9 @@ class CachedSsp:
     @torch.no_grad()
     def _look(self, image: Image) -> _Seen:
         if id(image) not in self._seen:  # the image is held, so no other gets its id
-            features = self._segmenter.features(self._segmenter.backbone.pixels([image], self._size))
+            features = self._segmenter.features(
+                self._segmenter.look(self._segmenter.backbone.pixels([image], self._size))
+            )
             flat = features[0].flatten(1)
             self._seen[id(image)] = _Seen(image, features, (flat.T @ flat).double())
         return self._seen[id(image)]

@@ -68,7 +68,7 @@ def test_cached_ssp_answers_as_ssp_does(keep) -> None:
     segmenter = SspSegmenter(network(), 96, SspSettings(stages=(3, 4)))
     cached = CachedSsp(segmenter)
     pairs = list(zip(images, masks, strict=True))
-    state, plain = cached.extend(cached.condition(pairs[:1]), pairs[1:2]), segmenter.condition(pairs[:2])
+    state, plain = cached.join([cached.condition([pair]) for pair in pairs[:2]]), segmenter.condition(pairs[:2])
     for mine, theirs in zip(cached.predict(state, images), segmenter.predict(plain, images), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-3)
         assert theirs.max() - theirs.min() > 0.05

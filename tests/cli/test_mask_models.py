@@ -78,10 +78,10 @@ def test_all_accepted_pairs_are_shown_unless_there_is_a_cap(world: World, run: R
     assert most == 2
 
 
-def test_hsnet_is_shown_twenty_by_default(world: World, run: Run, synth: Path) -> None:
+def test_hsnet_is_shown_four_by_default(world: World, run: Run, synth: Path) -> None:
     command = ["mask", "--images", synth, "--support", world / "support", "--out", world / "masks"]
     run(*command)
-    assert yaml.safe_load((world / "masks" / "run.yaml").read_text())["options"]["max_supports"] == 20
+    assert yaml.safe_load((world / "masks" / "run.yaml").read_text())["options"]["max_supports"] == 4
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,22 @@ H, W = 6, 10
 class ColourSegmenter:
     """Remembers the colour of each support's first foreground pixel; each votes for the pixels of that colour."""
 
+    batch = 3
+
     def __init__(self) -> None:
         self.conditioned: list[int] = []
+        self.seen = 0
 
     def condition(self, pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
         self.conditioned.append(len(pairs))
         return [tuple(image[mask][0].tolist()) for image, mask in pairs]
 
-    def extend(self, state: list[tuple[int, ...]], pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
-        return state + self.condition(pairs)
+    def see(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self.seen += len(images)
+        return list(images)
+
+    def join(self, states: Sequence[list[tuple[int, ...]]]) -> list[tuple[int, ...]]:
+        return [colour for state in states for colour in state]
 
     def predict(self, state: list[tuple[int, ...]], images: Sequence[np.ndarray]) -> list[np.ndarray]:
         maps = []

@@ -7,6 +7,7 @@ import pytest
 
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.errors import InputError
+from aligndiff_cli.evaluation import fss
 from aligndiff_cli.evaluation.fss import (
     ClassResult,
     RowResult,
@@ -165,6 +166,18 @@ def test_many_queries_are_all_counted_and_progress_is_told(world, segmenter) -> 
     assert sum(told) == 38
     assert result.rows["1R"].counts.images == {"dog": 19}
     assert result.rows["1R"].counts == result.rows["again"].counts
+
+
+def test_a_picture_is_seen_once_for_all_rows(world, segmenter, monkeypatch) -> None:
+    arguments = ("dog", [world.pair("s", 3)], [world.pair(f"q{i}", 4) for i in range(5)])
+    samples = [world.sample(f"{kind}-{i}") for kind in ("inverted", "text") for i in range(2)]
+    once = evaluate_class(segmenter, *arguments, samples, table_rows(2), Settings())
+    assert segmenter.seen == 1 + 5 + 3
+    # what there is no room for is looked at each time, and comes to the same; one row alone keeps nothing
+    monkeypatch.setattr(fss, "KEPT_BYTES", 0)
+    assert evaluate_class(segmenter, *arguments, samples, table_rows(2), Settings()) == once
+    evaluate_class(segmenter, *arguments, [], [REAL], Settings())
+    assert segmenter.seen == 1 + 5 + 3
 
 
 def test_a_bad_query_is_left_out_of_every_row_and_told_once(world, segmenter) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aligndiff_cli.method.consensus import Image, Mask, Pair, Refined, Score, SoftMap, Strongest, iou, score
+from aligndiff_cli.method import consensus
+from aligndiff_cli.method.consensus import Good, Image, Kept, Mask, Pair, Refined, SoftMap, iou, score
 from aligndiff_cli.method.consensus import refine as refine_each
 
 WIDTH = 10
@@ -26,23 +27,37 @@ def image(tag: int) -> Image:
     return np.full((3, WIDTH, 3), tag, np.uint8)
 
 
+class Seen(np.ndarray):
+    """An image that was seen."""
+
+
 class Scripted:
     """Predicts per image tag; once conditioned on more than the real pair, other maps."""
 
+    batch = 2
+
     def __init__(self, first: dict[int, SoftMap], second: dict[int, SoftMap]) -> None:
         self.first, self.second = first, second
-        self.conditioned: list[list[Pair]] = []
+        self.seen: list[int] = []
+        self.unseen: list[int] = []
+        self.joined: list[list[Pair]] = []
+
+    def see(self, images: Sequence[Image]) -> list[Image]:
+        self.seen += [int(picture[0, 0, 0]) for picture in images]
+        return [picture.view(Seen) for picture in images]
 
     def condition(self, pairs: Sequence[Pair]) -> list[Pair]:
-        self.conditioned.append(list(pairs))
         return list(pairs)
 
-    def extend(self, state: list[Pair], pairs: Sequence[Pair]) -> list[Pair]:
-        self.conditioned.append([*state, *pairs])
-        return [*state, *pairs]
+    def join(self, states: Sequence[list[Pair]]) -> list[Pair]:
+        if len(states) == 1:
+            return states[0]
+        self.joined.append([pair for state in states for pair in state])
+        return self.joined[-1]
 
     def predict(self, state: list[Pair], images: Sequence[Image]) -> list[SoftMap]:
-        maps = self.first if len(self.conditioned) == 1 else self.second
+        self.unseen += [int(picture[0, 0, 0]) for picture in images if not isinstance(picture, Seen)]
+        maps = self.second if self.joined else self.first
         return [maps[int(picture[0, 0, 0])] for picture in images]
 
 
@@ -85,15 +100,27 @@ def test_an_empty_mask_never_joins(keep: str) -> None:
     assert not score(soft(bar(0)), bar(0), alpha=0.0, keep=keep).accepted  # type: ignore[arg-type]
 
 
-def test_strongest_takes_the_highest_ious_and_breaks_ties_by_order() -> None:
-    def held(limit: int | None) -> list[int]:
-        strongest = Strongest(limit)
-        for index, value in enumerate((0.9, 0.95, 0.1, 0.9, 0.99)):
-            strongest.offer(index, Score(bar(1), value, value >= 0.8))
-        return [index for index, _ in strongest.masks()]
+def look_of(value: float) -> np.ndarray:
+    """Looks a distance apart that is the difference of their values."""
+    return np.array([value, *[0.0] * 319], np.float32)
 
-    assert held(None) == [0, 1, 3, 4]
+
+def test_the_strongest_are_pooled_and_ties_go_by_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consensus, "POOL", 3)
+
+    def held(limit: int | None) -> list[int]:
+        good = Good[int](limit)
+        for index, value in enumerate((0.9, 0.95, 0.8, 0.9, 0.99)):
+            if good.takes(value):
+                good.offer(index, value, index, look_of(float(index)))
+        assert good.states() == good.chosen()
+        return good.chosen()
+
+    assert held(None) == [0, 1, 2, 3, 4]
+    assert held(4) == [0, 1, 3, 4]
     assert held(3) == [0, 1, 4]
+    # of these three the strongest is 4, and 0 looks least like it
+    assert held(2) == [0, 4]
     assert held(1) == [4]
     assert held(0) == []
 
@@ -121,7 +148,7 @@ def test_agreeing_pairs_join_and_the_rest_is_estimated_again() -> None:
     assert [r.iou for r in results] == pytest.approx([5 / 6, 2 / 8, 1.0])
     for result, expected in zip(results, (bar(6), bar(7), bar(4)), strict=True):
         assert np.array_equal(result.mask, expected)
-    supports = segmenter.conditioned[-1]
+    supports = segmenter.joined[-1]
     assert [int(picture[0, 0, 0]) for picture, _ in supports] == [100, 0, 2]
     assert np.array_equal(supports[1][1], bar(6))
 
@@ -130,7 +157,7 @@ def test_predictions_can_be_kept_instead() -> None:
     segmenter, images, coarse = case()
     results = refine(segmenter, REAL, images, coarse, keep="prediction")
     assert np.array_equal(results[0].mask, bar(5))
-    assert np.array_equal(segmenter.conditioned[-1][1][1], bar(5))
+    assert np.array_equal(segmenter.joined[-1][1][1], bar(5))
 
 
 def test_estimates_are_cut_at_0_5() -> None:
@@ -145,14 +172,14 @@ def test_estimates_are_cut_at_0_5() -> None:
 def test_the_cap_is_of_accepted_pairs_alone() -> None:
     segmenter, images, coarse = case()
     refine(segmenter, REAL * 5, images, coarse, max_supports=2)
-    assert [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]] == [100] * 5 + [0, 2]
+    assert [int(picture[0, 0, 0]) for picture, _ in segmenter.joined[-1]] == [100] * 5 + [0, 2]
     segmenter, images, coarse = case()
     results = refine(segmenter, REAL, images, coarse, max_supports=1)
-    assert [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]] == [100, 2]
+    assert [int(picture[0, 0, 0]) for picture, _ in segmenter.joined[-1]] == [100, 2]
     assert [r.accepted for r in results] == [True, False, True]
     segmenter, images, coarse = case()
     refine(segmenter, REAL, images, coarse, max_supports=0)
-    assert len(segmenter.conditioned) == 1
+    assert segmenter.joined == []
 
 
 def test_all_accepted_pairs_join_beside_any_number_of_real_ones() -> None:
@@ -160,7 +187,7 @@ def test_all_accepted_pairs_join_beside_any_number_of_real_ones() -> None:
     maps = {tag: soft(bar(4 if tag else 2)) for tag in range(count + 1)}
     segmenter = Scripted(maps, maps)
     refine(segmenter, REAL * 5, [image(tag) for tag in range(count + 1)], [bar(4)] * (count + 1))
-    tags = [int(picture[0, 0, 0]) for picture, _ in segmenter.conditioned[-1]]
+    tags = [int(picture[0, 0, 0]) for picture, _ in segmenter.joined[-1]]
     assert tags == [100] * 5 + list(range(1, count + 1))
 
 
@@ -168,7 +195,7 @@ def test_nothing_accepted_estimates_from_the_real_pairs_alone() -> None:
     segmenter, images, coarse = case()
     results = refine(segmenter, REAL, images, coarse, alpha=math.inf)
     assert all(not r.accepted and r.round == 2 for r in results)
-    assert len(segmenter.conditioned) == 1
+    assert segmenter.joined == []
     assert np.array_equal(results[1].mask, bar(2))
 
 
@@ -176,7 +203,35 @@ def test_everything_accepted_needs_no_second_round() -> None:
     segmenter, images, coarse = case()
     results = refine(segmenter, REAL, images, coarse, alpha=0.0)
     assert all(r.accepted and r.round == 1 for r in results)
-    assert len(segmenter.conditioned) == 1
+    assert segmenter.joined == []
+
+
+BYTES = 3 * WIDTH * 3
+"""Of one image as Scripted sees it."""
+
+
+@pytest.mark.parametrize(("limit", "again"), [(2 * BYTES, []), (2 * BYTES - 1, [3]), (0, [1, 3])])
+def test_what_is_rejected_is_seen_again_only_beyond_the_limit(limit: int, again: list[int]) -> None:
+    maps = {tag: soft(bar(2 if tag % 2 else 5)) for tag in range(4)}
+    segmenter = Scripted(maps, {tag: soft(bar(tag + 1)) for tag in range(4)})
+    results = refine(segmenter, REAL, [image(tag) for tag in range(4)], [bar(5)] * 4, kept_bytes=limit)
+    assert segmenter.seen == [0, 1, 2, 3]
+    assert segmenter.unseen == again
+    assert [int(result.mask[0].sum()) for result in results] == [5, 2, 5, 4]
+
+
+def test_what_was_seen_is_kept_until_there_is_no_room() -> None:
+    segmenter, pictures = Scripted({}, {}), {name: image(tag) for tag, name in enumerate("abcde")}
+    kept: Kept[str, Image] = Kept(segmenter, 3 * BYTES + 1)
+    kept.keep("d", pictures["d"])
+    found = kept.see({name: pictures[name] for name in "ecdab"})
+    assert {name: int(view[0, 0, 0]) for name, view in found.items()} == {"e": 4, "c": 2, "d": 3, "a": 0, "b": 1}
+    # two at once: of the second two the first has no room
+    assert segmenter.seen == [4, 2, 0, 1]
+    assert kept.see(pictures).keys() == pictures.keys()
+    assert segmenter.seen == [4, 2, 0, 1]
+    assert kept.get("e", {"e": image(9)})[0, 0, 0] == 4
+    assert kept.get("a", {"a": image(9)})[0, 0, 0] == 9
 
 
 def test_no_images_give_no_results() -> None:

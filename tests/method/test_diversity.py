@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aligndiff_cli.method import diversity as module
-from aligndiff_cli.method.diversity import LOOK, NEAR, diversity, look
+from aligndiff_cli.method.diversity import LOOK, NEAR, diversity, farthest_first, look
 
 
 def plain(value: int | tuple[int, int, int], height: int = 48, width: int = 80) -> np.ndarray:
@@ -93,3 +93,15 @@ def test_noise_and_a_shift_of_light_are_near_and_other_pictures_are_not() -> Non
     image = np.kron(rng.integers(20, 235, (6, 9, 3)), np.ones((16, 16, 1))).astype(np.uint8)
     noisy = np.clip(image + rng.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
     assert distance(image, noisy) < NEAR < distance(image, image[::-1].copy())
+
+
+def test_the_farthest_from_the_nearest_taken_comes_next() -> None:
+    looks = np.zeros((5, LOOK), np.float32)
+    looks[:, 7] = [0.4, 0.5, 1.0, 0.0, 0.4]
+    # 1.0 is 0.6 from the first, then 0.0 is 0.4 from it; 0.5 is 0.1 from 0.4, and its twin is at no distance
+    assert farthest_first(looks, 5) == [0, 2, 3, 1, 4]
+    assert farthest_first(looks, 2) == [0, 2]
+    assert farthest_first(looks[:2], 9) == [0, 1]
+    assert farthest_first(looks, 0) == []
+    looks[:, 7] = [0.5, 0.0, 1.0, 0.0, 1.0]
+    assert farthest_first(looks, 3) == [0, 1, 2]

@@ -24,12 +24,17 @@ def pair(tag: int, length: int) -> Pair:
 class Echo:
     """Segments every image as the mask of its support; insists on one support."""
 
+    batch = 1
+
+    def see(self, images: Sequence[Image]) -> Sequence[Image]:
+        return images
+
     def condition(self, pairs: Sequence[Pair]) -> Mask:
         assert len(pairs) == 1
         assert pairs[0][1].any()
         return pairs[0][1]
 
-    def extend(self, state: Mask, pairs: Sequence[Pair]) -> Mask:
+    def join(self, states: Sequence[Mask]) -> Mask:
         raise NotImplementedError
 
     def predict(self, state: Mask, images: Sequence[Image]) -> list[SoftMap]:

@@ -25,6 +25,28 @@ MAX_NATIVE = 1024
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A picture after the backbone: it stands for the picture wherever the segmenter that saw it takes one.
+
+    Attributes:
+        parts: what the segmenter reads of it, each (1, ...).
+        shape: (H, W) of the picture.
+        sides: (height, width) at which the backbone looked at it.
+        owner: fingerprint of the segmenter.
+    """
+
+    parts: tuple[Tensor, ...]
+    shape: tuple[int, int]
+    sides: tuple[int, int]
+    owner: str
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return sum(part.nbytes for part in self.parts)
+
+
+@dataclass(frozen=True)
 class Conditioned:
     """A segmenter conditioned on k supports: what it keeps of them, computed once.
 
@@ -53,15 +75,22 @@ class Segmenter(Protocol):
     max_supports: int | None
     """Most accepted pairs that Algorithm 1 shows it by default, where each costs a pass; None for all."""
 
-    def condition(self, pairs: Sequence[Pair]) -> Conditioned:
+    batch: int
+    """Pictures that are looked at together."""
+
+    def see(self, images: Sequence[Image]) -> list[Seen]:
+        """Each image uint8 (H, W, 3) after the backbone, for ``condition`` and ``predict`` to take in its place."""
+        ...
+
+    def condition(self, pairs: Sequence[tuple[Image | Seen, Mask]]) -> Conditioned:
         """FSSCond of Algorithm 1: image uint8 (H, W, 3) and mask bool (H, W) per support."""
         ...
 
-    def extend(self, state: Conditioned, pairs: Sequence[Pair]) -> Conditioned:
-        """The same state with more supports, at the cost of the new ones only."""
+    def join(self, states: Sequence[Conditioned]) -> Conditioned:
+        """Conditioned on the supports of all the states, at least one; nothing is computed again."""
         ...
 
-    def predict(self, state: Conditioned, images: Sequence[Image]) -> list[SoftMap]:
+    def predict(self, state: Conditioned, images: Sequence[Image | Seen]) -> list[SoftMap]:
         """Foreground probability float32 (H, W) in [0, 1] of each image, at its own size."""
         ...
 
@@ -85,26 +114,42 @@ class FeatureSegmenter:
         self.batch = batch
         self.fingerprint = f"{self.name}-{self.size or 'native'}-{backbone.fingerprint()}"
 
-    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
-        """What to keep of supports: pixels (N, 3, H, W), masks (N, 1, H, W) in {0, 1}."""
+    def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """What is read of pictures, pixels (N, 3, H, W); each part (N, ...)."""
         raise NotImplementedError
 
-    def join(self, parts: Sequence[tuple[Tensor, ...]], counts: Sequence[int]) -> tuple[Tensor, ...]:
+    def encode(self, parts: Sequence[Tensor], masks: Tensor) -> tuple[Tensor, ...]:
+        """What to keep of supports: what ``look`` gave of them, masks (N, 1, H, W) in {0, 1}."""
+        raise NotImplementedError
+
+    def merge(self, parts: Sequence[tuple[Tensor, ...]], counts: Sequence[int]) -> tuple[Tensor, ...]:
         """What to keep of several sets of supports together: one after another.
 
         Args:
-            parts: of each set, from ``encode`` or ``join``.
+            parts: of each set, from ``encode`` or ``merge``.
             counts: supports in each set.
         """
         return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
 
-    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        """Foreground probability (N, h, w) of queries, pixels (N, 3, H, W)."""
+    def score(self, state: Conditioned, parts: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
+        """Foreground probability (N, h, w) of queries: what ``look`` gave of them, and the sides of their pixels."""
         raise NotImplementedError
 
     @torch.no_grad()
-    def condition(self, pairs: Sequence[Pair]) -> Conditioned:
-        """Keep what is needed of the supports: images uint8 (H, W, 3) with masks bool (H, W).
+    def see(self, images: Sequence[Image]) -> list[Seen]:
+        """Each image uint8 (H, W, 3) after the backbone."""
+        seen: dict[int, Seen] = {}
+        for group in self._groups(images):
+            parts = self._parts([images[index] for index in group])
+            for at, index in enumerate(group):
+                # clones, so that one of them can be dropped without the others
+                own = tuple(part[at : at + 1].clone() for part in parts)
+                seen[index] = Seen(own, _shape(images[index]), self._sides(images[index]), self.fingerprint)
+        return [seen[index] for index in range(len(images))]
+
+    @torch.no_grad()
+    def condition(self, pairs: Sequence[tuple[Image | Seen, Mask]]) -> Conditioned:
+        """Keep what is needed of the supports: images uint8 (H, W, 3), seen or not, with masks bool (H, W).
 
         Raises:
             InputError: no pair, an empty mask, or a mask of another size than its image.
@@ -114,56 +159,72 @@ class FeatureSegmenter:
                 "there is no support pair to condition on", remedy="Give at least one image with its mask."
             )
         for index, (image, mask) in enumerate(pairs):
-            _check_pair(image, mask, index)
+            _check_pair(_shape(image), mask, index)
         groups = self._groups([image for image, _ in pairs])
         parts = [self._encode([pairs[index] for index in group]) for group in groups]
-        return Conditioned(self.join(parts, [len(group) for group in groups]), self.fingerprint, len(pairs))
-
-    def extend(self, state: Conditioned, pairs: Sequence[Pair]) -> Conditioned:
-        """The same state with more supports; those already there are not computed again."""
-        self._check_owner(state)
-        if not pairs:
-            return state
-        more = self.condition(pairs)
-        joined = self.join((state.parts, more.parts), (len(state), len(more)))
-        return Conditioned(joined, self.fingerprint, len(state) + len(more))
+        return Conditioned(self.merge(parts, [len(group) for group in groups]), self.fingerprint, len(pairs))
 
     @torch.no_grad()
-    def predict(self, state: Conditioned, images: Sequence[Image]) -> list[SoftMap]:
+    def join(self, states: Sequence[Conditioned]) -> Conditioned:
+        """Conditioned on the supports of all the states, in their order; nothing is computed again."""
+        for state in states:
+            self._check_owner(state.owner)
+        if len(states) == 1:
+            return states[0]
+        counts = [len(state) for state in states]
+        return Conditioned(self.merge([state.parts for state in states], counts), self.fingerprint, sum(counts))
+
+    @torch.no_grad()
+    def predict(self, state: Conditioned, images: Sequence[Image | Seen]) -> list[SoftMap]:
         """Foreground probability of each image, float32 (H, W) in [0, 1] at the image's own size."""
-        self._check_owner(state)
+        self._check_owner(state.owner)
         loaded = [images[index] for index in range(len(images))]
         maps: dict[int, SoftMap] = {}
         for group in self._groups(loaded):
             chunk = [loaded[index] for index in group]
-            scores = self.score(state, self.backbone.pixels(chunk, self._sides(chunk[0])))
-            maps |= {i: _to_size(score, loaded[i]) for i, score in zip(group, scores, strict=True)}
+            scores = self.score(state, self._parts(chunk), self._sides(chunk[0]))
+            maps |= {i: _to_size(score, _shape(loaded[i])) for i, score in zip(group, scores, strict=True)}
         return [maps[index] for index in range(len(loaded))]
 
-    def _sides(self, image: Image) -> tuple[int, int]:
+    def _sides(self, image: Image | Seen) -> tuple[int, int]:
         """(height, width) at which an image is looked at."""
+        if isinstance(image, Seen):
+            return image.sides
         if self.size is not None:
             return self.size, self.size
         height, width = image.shape[:2]
         scale = min(1.0, MAX_NATIVE / max(height, width))
         return self.backbone.fit(max(1, round(height * scale))), self.backbone.fit(max(1, round(width * scale)))
 
-    def _groups(self, images: Sequence[Image]) -> list[list[int]]:
+    def _groups(self, images: Sequence[Image | Seen]) -> list[list[int]]:
         """Indices of images that are looked at together: of one size, no more than a batch."""
         alike: dict[tuple[int, int], list[int]] = {}
         for index, image in enumerate(images):
             alike.setdefault(self._sides(image), []).append(index)
         return [own[at : at + self.batch] for own in alike.values() for at in range(0, len(own), self.batch)]
 
-    def _encode(self, pairs: Sequence[Pair]) -> tuple[Tensor, ...]:
-        sides = self._sides(pairs[0][0])
-        pixels = self.backbone.pixels([image for image, _ in pairs], sides)
-        masks = torch.stack([resize_mask(mask, sides) for _, mask in pairs])
-        return self.encode(pixels, masks.to(pixels.device))
+    def _parts(self, images: Sequence[Image | Seen]) -> tuple[Tensor, ...]:
+        """What is read of images of one size, those that are not seen yet at once."""
+        new = [image for image in images if not isinstance(image, Seen)]
+        looked = self.look(self.backbone.pixels(new, self._sides(new[0]))) if new else ()
+        if len(new) == len(images):
+            return looked
+        rows = iter(range(len(new)))
+        each = [self._known(i) if isinstance(i, Seen) else _row(looked, next(rows)) for i in images]
+        return tuple(torch.cat(parts) for parts in zip(*each, strict=True))
 
-    def _check_owner(self, state: Conditioned) -> None:
-        if state.owner != self.fingerprint:
-            raise ModelError(f"supports conditioned by {state.owner} cannot be used with {self.fingerprint}")
+    def _known(self, seen: Seen) -> tuple[Tensor, ...]:
+        self._check_owner(seen.owner)
+        return seen.parts
+
+    def _encode(self, pairs: Sequence[tuple[Image | Seen, Mask]]) -> tuple[Tensor, ...]:
+        images = [image for image, _ in pairs]
+        masks = torch.stack([resize_mask(mask, self._sides(images[0])) for _, mask in pairs])
+        return self.encode(self._parts(images), masks.to(self.backbone.device))
+
+    def _check_owner(self, owner: str) -> None:
+        if owner != self.fingerprint:
+            raise ModelError(f"what {owner} has seen cannot be used with {self.fingerprint}")
 
 
 class PrototypeBased(FeatureSegmenter):
@@ -172,21 +233,21 @@ class PrototypeBased(FeatureSegmenter):
     Subclasses give the features; each support counts alike, however large its object.
     """
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """What prototypes are averages of: pixels (N, 3, H, W) -> (N, C, h, w)."""
-        raise NotImplementedError
+    def features(self, parts: Sequence[Tensor]) -> Tensor:
+        """What prototypes are averages of, (N, C, h, w), from what ``look`` gave."""
+        return parts[0]
 
     def inside(self, masks: Tensor, shape: tuple[int, int]) -> Tensor:
         """Masks (N, 1, H, W) -> how much each feature position counts as foreground, (N, 1, h, w) in [0, 1]."""
         return pool_mask(masks, shape)
 
-    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
+    def encode(self, parts: Sequence[Tensor], masks: Tensor) -> tuple[Tensor, ...]:
         """Foreground and background prototype (C,), the mean over the supports."""
-        features = self.features(pixels)
+        features = self.features(parts)
         inside = self.inside(masks, (features.shape[2], features.shape[3]))
         return masked_average(features, inside).mean(0), masked_average(features, 1.0 - inside).mean(0)
 
-    def join(self, parts: Sequence[tuple[Tensor, ...]], counts: Sequence[int]) -> tuple[Tensor, ...]:
+    def merge(self, parts: Sequence[tuple[Tensor, ...]], counts: Sequence[int]) -> tuple[Tensor, ...]:
         """The mean over the supports of all sets."""
         total = sum(counts)
         weighted = [[part * (count / total) for part in own] for own, count in zip(parts, counts, strict=True)]
@@ -213,17 +274,25 @@ def masked_average(features: Tensor, weights: Tensor) -> Tensor:
     return (features * weights).sum(dim=(2, 3)) / total
 
 
-def _to_size(score: Tensor, image: Image) -> SoftMap:
-    height, width = image.shape[:2]
-    full = F.interpolate(score[None, None].float(), (height, width), mode="bilinear", align_corners=False)
+def _shape(image: Image | Seen) -> tuple[int, int]:
+    """(H, W) of a picture."""
+    return image.shape if isinstance(image, Seen) else (image.shape[0], image.shape[1])
+
+
+def _row(parts: Sequence[Tensor], index: int) -> tuple[Tensor, ...]:
+    return tuple(part[index : index + 1] for part in parts)
+
+
+def _to_size(score: Tensor, shape: tuple[int, int]) -> SoftMap:
+    full = F.interpolate(score[None, None].float(), shape, mode="bilinear", align_corners=False)
     return full[0, 0].clamp(0.0, 1.0).cpu().numpy()
 
 
-def _check_pair(image: Image, mask: Mask, index: int) -> None:
-    if image.shape[:2] != mask.shape:
+def _check_pair(shape: tuple[int, int], mask: Mask, index: int) -> None:
+    if shape != mask.shape:
         raise InputError(
             f"the mask of support {index + 1} is {mask.shape[1]} x {mask.shape[0]} pixels,"
-            f" its image {image.shape[1]} x {image.shape[0]}"
+            f" its image {shape[1]} x {shape[0]}"
         )
     if not mask.any():
         raise InputError(f"the mask of support {index + 1} is empty")

@@ -49,6 +49,8 @@ class CenterPivotConv4d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, hq, wq, hs, ws) -> (N, C', hq, wq, ceil(hs / stride), ceil(ws / stride))."""
+        if x.shape[4:] == (1, 1):
+            return self._over_both(x[..., 0, 0])[..., None, None]
         pruned = x[..., :: self.stride, :: self.stride]
         n, _, hq, wq, hs, ws = pruned.shape
         over_query = self.query(pruned.permute(0, 4, 5, 1, 2, 3).flatten(0, 2))
@@ -57,13 +59,25 @@ class CenterPivotConv4d(nn.Module):
         over_support = over_support.view(n, hq, wq, -1, hs, ws).permute(0, 3, 1, 2, 4, 5)
         return over_query + over_support
 
+    def _over_both(self, planes: Tensor) -> Tensor:
+        """Of a single support position (N, C, hq, wq): only its own tap sees it, which the query's centre takes in."""
+        centre = self.query.kernel_size[0] // 2
+        own = self.support.weight[:, :, centre : centre + 1, centre : centre + 1]
+        weight, (first, second) = self.query.weight + F.pad(own, (centre,) * 4), (self.query.bias, self.support.bias)
+        assert first is not None  # both convolutions have one
+        assert second is not None
+        return F.conv2d(planes, weight, first + second, padding=centre)
+
     def _over_support(self, planes: Tensor) -> Tensor:
-        if planes.shape[2] > 1 or planes.shape[3] > 1:
+        """(M, C, hs, ws) -> (M, C', ceil(hs / stride), ceil(ws / stride))."""
+        if max(planes.shape[2:]) > self.stride:
             return self.support(planes)
-        # a single position: every tap but the centre would read padding only
+        # a single position is left: taps before the centre would read padding only
         centre = self.support.kernel_size[0] // 2
-        weight = self.support.weight[:, :, centre : centre + 1, centre : centre + 1]
-        return F.conv2d(planes, weight, self.support.bias)
+        planes = planes[:, :, : centre + 1, : centre + 1]
+        rows, columns = planes.shape[2:]
+        weight = self.support.weight[:, :, centre : centre + rows, centre : centre + columns]
+        return F.linear(planes.flatten(1), weight.flatten(1), self.support.bias)[..., None, None]
 
 
 def squeeze_block(channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]) -> nn.Sequential:
@@ -130,6 +144,11 @@ def masked_features(level: Tensor, masks: Tensor) -> Tensor:
     return level * inside[:, None]
 
 
+def unit(level: Tensor) -> Tensor:
+    """(N, L, C, h, w) -> (N, L, C, h, w) of unit length over C, or a little less."""
+    return level / (level.norm(dim=2, keepdim=True) + EPS)
+
+
 def hypercorrelation(query: Tensor, support: Tensor) -> Tensor:
     """Cosines of all position pairs, negative ones at 0.
 
@@ -139,10 +158,22 @@ def hypercorrelation(query: Tensor, support: Tensor) -> Tensor:
     Returns:
         (N, L, hq, wq, hs, ws) in [0, 1].
     """
-    q, s = (level.flatten(3) for level in (query, support))
-    q, s = (flat / (flat.norm(dim=2, keepdim=True) + EPS) for flat in (q, s))
+    q, s = (unit(level).flatten(3) for level in (query, support))
     cosines = (q.transpose(2, 3) @ s).clamp_min(0.0)
     return cosines.view(*cosines.shape[:2], *query.shape[3:], *support.shape[3:])
+
+
+def hypercorrelations(queries: Tensor, supports: Tensor) -> Tensor:
+    """The hypercorrelation of every query with every support.
+
+    Args:
+        queries: (N, L, C, hq, wq); supports: (K, L, C, hs, ws), masked; both of unit length.
+
+    Returns:
+        (N K, L, hq, wq, hs, ws) in [0, 1], the supports of a query one after another.
+    """
+    cosines = torch.einsum("nlcp,klcs->nklps", queries.flatten(3), supports.flatten(3)).clamp_min(0.0)
+    return cosines.flatten(0, 1).unflatten(3, supports.shape[3:]).unflatten(2, queries.shape[3:])
 
 
 class HsnetSegmenter(FeatureSegmenter):
@@ -173,23 +204,25 @@ class HsnetSegmenter(FeatureSegmenter):
         """Features of stages 2, 3, 4 before the last ReLU of each block, each (N, L, C, h, w)."""
         return [torch.stack(blocks, dim=1) for blocks in self.backbone.stages(pixels)[1:]]
 
-    def encode(self, pixels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
-        return tuple(masked_features(level, masks) for level in self.levels(pixels))
+    def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.levels(pixels))
 
-    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        queries = self.levels(pixels)
-        sides = (pixels.shape[2], pixels.shape[3])
-        return torch.stack([self._one(state, [q[i] for q in queries], sides) for i in range(len(pixels))])
+    def encode(self, parts: Sequence[Tensor], masks: Tensor) -> tuple[Tensor, ...]:
+        return tuple(unit(masked_features(level, masks)) for level in parts)
 
-    def _one(self, state: Conditioned, query: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
-        """One query's levels (L, C, h, w) against all supports -> probability or vote share (h, w)."""
-        maps: list[Tensor] = []
-        for at in range(0, len(state), self.batch):
-            supports = [part[at : at + self.batch] for part in state.parts]
-            pairs = [
-                hypercorrelation(q[None].expand(len(s), *q.shape), s) for q, s in zip(query, supports, strict=True)
-            ]
-            logits = self.net(pairs)
-            maps.append(_resize(logits, sides).softmax(1)[:, 1])
-        probability = torch.cat(maps)
-        return probability[0] if len(state) == 1 else vote(probability > 0.5)
+    def score(self, state: Conditioned, parts: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
+        queries = [unit(level) for level in parts]
+        some = max(1, self.batch // len(state))
+        blocks = zip(*(level.split(some) for level in queries), strict=True)
+        return torch.cat([self._block(state, block, sides) for block in blocks])
+
+    def _block(self, state: Conditioned, queries: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
+        """A few queries' levels against all supports -> probability or vote share (N, h, w)."""
+        count, maps = len(queries[0]), []
+        for supports in zip(*(part.split(self.batch) for part in state.parts), strict=True):
+            pairs = [hypercorrelations(q, s) for q, s in zip(queries, supports, strict=True)]
+            probability = _resize(self.net(pairs), sides).softmax(1)[:, 1].unflatten(0, (count, -1))
+            if len(state) == 1:
+                return probability[:, 0]
+            maps.append(probability > 0.5)
+        return vote(torch.cat(maps, dim=1).transpose(0, 1))

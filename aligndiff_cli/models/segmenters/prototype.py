@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,10 +18,10 @@ class PrototypeSegmenter(PrototypeBased):
 
     name = "prototype"
 
-    def features(self, pixels: Tensor) -> Tensor:
-        return self.backbone.maps(pixels, self.backbone.matched[:1])[0]
+    def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.backbone.maps(pixels, self.backbone.matched[:1]))
 
-    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
+    def score(self, state: Conditioned, parts: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
         both = torch.stack(state.parts)
-        cosines = torch.einsum("nchw,kc->nkhw", F.normalize(self.features(pixels), dim=1), F.normalize(both, dim=1))
+        cosines = torch.einsum("nchw,kc->nkhw", F.normalize(self.features(parts), dim=1), F.normalize(both, dim=1))
         return (TEMPERATURE * cosines).softmax(1)[:, 0]

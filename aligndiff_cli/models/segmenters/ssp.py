@@ -128,16 +128,40 @@ class SspSegmenter(PrototypeBased):
         self.settings = settings or SspSettings()
         self.fingerprint += f"-{hashlib.sha256(repr(self.settings).encode()).hexdigest()[:8]}"
 
-    def features(self, pixels: Tensor) -> Tensor:
-        return joined(self.backbone.maps(pixels, self.settings.stages))
+    def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.backbone.maps(pixels, self.settings.stages))
 
-    def logits(self, state: Conditioned, pixels: Tensor) -> Tensor:
+    def features(self, parts: Sequence[Tensor]) -> Tensor:
+        return joined(parts)
+
+    def logits(self, state: Conditioned, parts: Sequence[Tensor]) -> Tensor:
         """Background and foreground (N, 2, h, w) at the features' resolution."""
         foreground, background = (part[None, :, None, None] for part in state.parts)
-        return match(self.features(pixels), foreground, background, self.settings)
+        return match(*reduced(self.features(parts), foreground, background), self.settings)
 
-    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        return self.logits(state, pixels).softmax(1)[:, 1]
+    def score(self, state: Conditioned, parts: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
+        return self.logits(state, parts).softmax(1)[:, 1]
+
+
+def reduced(query: Tensor, foreground: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What ``match`` takes, in fewer dimensions where there are fewer vectors than channels.
+
+    Matching takes nothing from vectors but weighted sums and cosines, so any orthonormal basis of their span will do.
+    On a GPU finding one takes longer than it saves.
+
+    Args:
+        query: (N, C, h, w).
+        foreground, background: (1, C, 1, 1).
+
+    Returns:
+        The same three, or (N, D, h, w) and (N, D, 1, 1) with D = h w + 2.
+    """
+    count, channels, height, width = query.shape
+    if query.device.type != "cpu" or height * width + 2 >= channels:
+        return query, foreground, background
+    sides = [side.expand(count, -1, -1, -1).flatten(2) for side in (foreground, background)]
+    vectors = torch.linalg.qr(torch.cat([query.flatten(2), *sides], 2), mode="r").R
+    return vectors[..., :-2].unflatten(2, (height, width)), vectors[..., -2:-1, None], vectors[..., -1:, None]
 
 
 def joined(maps: Sequence[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ that of ``ssp.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -88,9 +88,12 @@ class PublishedSspSegmenter(SspSegmenter):
         super().__init__(backbone, size, settings, batch=batch)
         self.fingerprint += "-published"
 
-    def features(self, pixels: Tensor) -> Tensor:
+    def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """The third stage's last block without its ReLU, (N, C, H / 8, W / 8)."""
-        return self.backbone.stages(pixels, 3)[2][-1]
+        return (self.backbone.stages(pixels, 3)[2][-1],)
+
+    def features(self, parts: Sequence[Tensor]) -> Tensor:
+        return parts[0]
 
     def inside(self, masks: Tensor, shape: tuple[int, int]) -> Tensor:
         """Bilinear samples, as the authors'; shares of area where an object, or all around it, lies between them."""
@@ -99,6 +102,6 @@ class PublishedSspSegmenter(SspSegmenter):
         lost = (sampled.amax(sides, keepdim=True) == 0) | (sampled.amin(sides, keepdim=True) == 1)
         return torch.where(lost, pool_mask(masks, shape), sampled)
 
-    def score(self, state: Conditioned, pixels: Tensor) -> Tensor:
-        full = F.interpolate(self.logits(state, pixels), pixels.shape[-2:], mode="bilinear", align_corners=True)
+    def score(self, state: Conditioned, parts: Sequence[Tensor], sides: tuple[int, int]) -> Tensor:
+        full = F.interpolate(self.logits(state, parts), sides, mode="bilinear", align_corners=True)
         return full.softmax(1)[:, 1]

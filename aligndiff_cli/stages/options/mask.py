@@ -87,11 +87,12 @@ class MaskOptions(SegmenterOptions):
     max_supports: Annotated[
         int | None,
         Flag(
-            "Most accepted pairs to re-condition on, best agreement first, beside the real ones; 0 for all of them. "
-            "Algorithm 1 takes all, which costs hsnet a pass per pair and image, ssp and prototype nothing.",
+            "Most accepted pairs to re-condition on, beside the real ones: of the 20 of best agreement those that look "
+            "least alike; from 20 on, the best; 0 for all. Algorithm 1 takes all, which costs hsnet two passes per "
+            "pair and image, ssp and prototype nothing.",
             METHOD,
             0,
-            unset="all; 20 for hsnet",
+            unset="all; 4 for hsnet",
             of=_FEW_SHOT,
         ),
     ] = None

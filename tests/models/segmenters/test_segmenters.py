@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -75,13 +76,30 @@ def test_batches_do_not_change_predictions(segmenter: FeatureSegmenter) -> None:
         np.testing.assert_allclose(segmenter.predict(state, [image])[0], soft, atol=1e-5)
 
 
-def test_extending_equals_conditioning_on_all(segmenter: FeatureSegmenter) -> None:
-    pairs = [picture(seed, 40, 50 + seed) for seed in range(3)]
-    grown = segmenter.extend(segmenter.condition(pairs[:1]), pairs[1:])
+def test_joining_equals_conditioning_on_all(segmenter: FeatureSegmenter) -> None:
+    pairs = [picture(seed, 40, 50 + seed) for seed in range(4)]
+    grown = segmenter.join([segmenter.condition(some) for some in (pairs[:1], pairs[1:3], pairs[3:])])
     at_once = segmenter.condition(pairs)
-    assert len(grown) == 3
+    assert len(grown) == 4
     for first, second in zip(grown.parts, at_once.parts, strict=True):
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+
+
+def test_what_was_seen_stands_for_the_picture(segmenter: FeatureSegmenter) -> None:
+    pairs = [picture(0, 40, 70), picture(1, 50, 31), picture(2, 40, 70)]
+    images = [image for image, _ in pairs]
+    seen = segmenter.see(images)
+    assert [one.shape for one in seen] == [(40, 70), (50, 31), (40, 70)]
+    assert all(one.nbytes == sum(part.numel() * 4 for part in one.parts) for one in seen)
+    again = segmenter.condition([(seen[0], pairs[0][1]), pairs[1], (seen[2], pairs[2][1])])
+    for first, second in zip(again.parts, segmenter.condition(pairs).parts, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+    expected = segmenter.predict(again, images)
+    with mock.patch.object(segmenter, "look", side_effect=AssertionError):
+        for soft, other in zip(segmenter.predict(again, seen), expected, strict=True):
+            np.testing.assert_allclose(soft, other, atol=1e-5)
+    for soft, other in zip(segmenter.predict(again, [seen[0], images[1], images[2]]), expected, strict=True):
+        np.testing.assert_allclose(soft, other, atol=1e-5)
 
 
 def test_what_a_training_free_segmenter_keeps_does_not_grow_with_the_supports(segmenter: FeatureSegmenter) -> None:
@@ -89,7 +107,7 @@ def test_what_a_training_free_segmenter_keeps_does_not_grow_with_the_supports(se
     sizes = [[part.numel() for part in segmenter.condition(pairs[:count]).parts] for count in (1, 5)]
     if segmenter.name == "hsnet":
         assert sizes[1] == [5 * size for size in sizes[0]]
-        assert segmenter.max_supports == 20
+        assert segmenter.max_supports == 4
     else:
         assert sizes[1] == sizes[0]
         assert segmenter.max_supports is None
@@ -113,6 +131,11 @@ def test_a_state_of_another_segmenter_is_refused(segmenter: FeatureSegmenter) ->
     other = PrototypeSegmenter(tiny_backbone(seed=7), 64)
     with pytest.raises(ModelError, match="cannot be used with"):
         segmenter.predict(other.condition([picture(0, 40, 70)]), [picture(1, 40, 70)[0]])
+    state = segmenter.condition([picture(0, 40, 70)])
+    with pytest.raises(ModelError, match="cannot be used with"):
+        segmenter.predict(state, other.see([picture(1, 40, 70)[0]]))
+    with pytest.raises(ModelError, match="cannot be used with"):
+        segmenter.join([state, other.condition([picture(0, 40, 70)])])
 
 
 def test_a_full_mask_and_a_single_pixel_are_fine(segmenter: FeatureSegmenter) -> None:

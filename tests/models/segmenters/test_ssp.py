@@ -15,6 +15,7 @@ from aligndiff_cli.models.segmenters.ssp import (
     local_background,
     match,
     mixed_prototypes,
+    reduced,
     similarity,
 )
 
@@ -98,3 +99,22 @@ def test_joined_maps_are_unit_vectors_at_the_first_resolution(shape: tuple[int, 
     maps = joined([torch.rand(2, 5, 4, 6), torch.rand(2, 7, *shape)])
     assert maps.shape == (2, 12, 4, 6)
     torch.testing.assert_close(maps[:, :5].norm(dim=1), torch.ones(2, 4, 6))
+
+
+@pytest.mark.parametrize(("channels", "dimensions"), [(40, 17), (18, 17), (17, 17), (9, 9)])
+def test_fewer_dimensions_match_alike(channels: int, dimensions: int) -> None:
+    torch.manual_seed(0)
+    query, foreground = torch.randn(2, channels, 3, 5) + 0.5, torch.randn(1, channels, 1, 1)
+    query[..., 1] = query[..., 0]
+    background = torch.randn(1, channels, 1, 1) + 0.5
+    small = reduced(query, foreground, background)
+    assert small[0].shape == (2, dimensions, 3, 5)
+    whole = match(query, foreground, background, SspSettings())
+    torch.testing.assert_close(match(*small, SspSettings()), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_a_side_without_support_is_reduced_to_nothing() -> None:
+    query, nothing = torch.rand(1, 30, 2, 3), torch.zeros(1, 30, 1, 1)
+    small = reduced(query, nothing, query[..., :1, :1])
+    torch.testing.assert_close(small[1], torch.zeros(1, 8, 1, 1))
+    torch.testing.assert_close(small[2], small[0][..., :1, :1], atol=1e-5, rtol=1e-5)

@@ -31,7 +31,7 @@ def test_features_are_the_authors(tmp_path: Path, depths: tuple[int, ...]) -> No
     torch.save(state, tmp_path / "resnet_1shot.pth")
     pixels = torch.randn(1, 3, 48, 80, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        found = load(tmp_path / "resnet_1shot.pth").features(pixels)
+        found = load(tmp_path / "resnet_1shot.pth").look(pixels)[0]
     assert found.shape == (1, 64, 6, 10)
     assert found.min() < 0
     torch.testing.assert_close(found, ssp_features(state, pixels, depths), atol=1e-5, rtol=1e-4)
