@@ -1,8 +1,8 @@
 """How long composing a scene takes; run by ``make bench``. Prints a Markdown table.
 
-A scene is made and written as ``compose`` does it, in VOC's layout; the floor is the same objects brought to their size,
-pasted and saved with Pillow alone. CPU time of one thread, both in turn for each scene. Cut-outs are at hand, as they are
-for all but their first scene.
+A scene is made and written as ``compose`` does it, in VOC's layout; the floor is the same objects brought to their
+size, pasted and saved with Pillow alone. CPU time of one thread, both in turn for each scene. Cut-outs are at hand, as
+they are for all but their first scene.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Image-mask pairs -> embeddings v* (paper 3.4): the optimisation of Eq. 3 on a frozen model.
 
-Several instances share one batch; each has its own v*, noise levels and noise, drawn from its own generator,
-and AdamW works number by number, so that what an instance learns does not depend on its neighbours.
+Several instances share one batch; each has its own v*, optimiser, and noise levels and noise from its own generator, so
+that what an instance learns does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import AdamW
 
 from aligndiff_cli.errors import InputError, UsageError
 from aligndiff_cli.method.framing import resized
@@ -111,6 +113,21 @@ class _Draw:
     rows: tuple[int, ...]
 
 
+class _Learner(NamedTuple):
+    """What moves one v*: where a gradient overflows, only its own step is left out and its own scale halved."""
+
+    optimiser: AdamW
+    scaler: GradScaler
+
+    @classmethod
+    def of(cls, v: nn.Parameter, model: DiffusionModel, options: InversionOptions) -> _Learner:
+        # Half precision would round the small gradients of a mean over positions to nothing.
+        half = model.dtype is torch.float16
+        # fused: GradScaler then leaves the step out on the device, without asking it
+        optimiser = AdamW([v], options.learning_rate, weight_decay=options.weight_decay, fused=half or None)
+        return cls(optimiser, GradScaler(model.device.type, enabled=half))
+
+
 def invert(
     model: DiffusionModel,
     instances: Sequence[Instance],
@@ -131,15 +148,14 @@ def invert(
     if len(seeds) != len(instances):
         raise UsageError(f"{len(instances)} instances but {len(seeds)} seeds")
     data = [_encode(model, instance, options) for instance in instances]
-    v = nn.Parameter(
-        torch.stack([_start(model, i, options, s) for i, s in zip(instances, seeds, strict=True)]).to(model.device)
-    )
+    starts = [_start(model, i, options, s) for i, s in zip(instances, seeds, strict=True)]
+    v = [nn.Parameter(start.to(model.device)) for start in starts]
     held_out = _draw_held_out(model, data, seeds, len(options.templates))
     initial = _held_out_losses(model, instances, options, v, held_out)
     losses = _optimise(model, instances, options, seeds, data, v, progress)
     final = _held_out_losses(model, instances, options, v, held_out)
-    learned = v.detach().float().cpu()
-    return [Inversion(learned[i].clone(), losses[i], initial[i], final[i]) for i in range(len(instances))]
+    learned = [own.detach().float().cpu() for own in v]
+    return [Inversion(*found) for found in zip(learned, losses, initial, final, strict=True)]
 
 
 def _optimise(
@@ -148,27 +164,27 @@ def _optimise(
     options: InversionOptions,
     seeds: Sequence[int],
     data: Sequence[_Encoded],
-    v: nn.Parameter,
+    v: Sequence[nn.Parameter],
     progress: Progress | None,
 ) -> list[tuple[LossRecord, ...]]:
     """Run the steps on ``v`` in place; the records of each instance."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    optimiser = torch.optim.AdamW([v], lr=options.learning_rate, weight_decay=options.weight_decay)
-    # Half precision would round the small gradients of a mean over positions to nothing.
-    scaler = torch.amp.GradScaler(model.device.type, enabled=model.dtype is torch.float16)
+    learners = [_Learner.of(own, model, options) for own in v]
     records: list[list[LossRecord]] = [[] for _ in instances]
     interval = -(-options.steps // _RECORDS)
     sums = torch.zeros(3, len(instances), device=model.device)
     counted = 0
     for step in range(options.steps):
-        set_rate(optimiser, cosine(step, options.steps))
-        optimiser.zero_grad()
+        for learner in learners:
+            set_rate(learner.optimiser, cosine(step, options.steps))
+            learner.optimiser.zero_grad()
         for _ in range(options.accumulation):
-            losses = _descend(model, instances, options, v, _draw(model, data, generators, options), scaler)
+            losses = _descend(model, instances, options, v, _draw(model, data, generators, options), learners)
             sums += torch.stack(losses).detach()
             counted += 1
-        scaler.step(optimiser)
-        scaler.update()
+        for learner in learners:
+            learner.scaler.step(learner.optimiser)
+            learner.scaler.update()
         if progress is not None:
             progress(step + 1, options.steps, float(losses.total.detach().mean()))
         if (step + 1) % interval == 0 or step + 1 == options.steps:
@@ -183,9 +199,9 @@ def _descend(
     model: DiffusionModel,
     instances: Sequence[Instance],
     options: InversionOptions,
-    v: Tensor,
+    v: Sequence[Tensor],
     draw: _Draw,
-    scaler: torch.amp.GradScaler,
+    learners: Sequence[_Learner],
 ) -> MaskedLoss:
     """Add one pass's gradient to that of ``v``; the losses of each instance.
 
@@ -197,7 +213,8 @@ def _descend(
     leaves = conditioning.cut()
     losses = _losses(model, options, leaves, draw, len(instances))
     # Summed over instances: the gradient of each v* is that of its own mean loss.
-    scaler.scale(losses.total.sum() / options.accumulation).backward()
+    scaled = [own.scaler.scale(total / options.accumulation) for own, total in zip(learners, losses.total, strict=True)]
+    torch.stack(scaled).sum().backward()
     if model.placement.offload:
         conditioning = _condition(model, instances, options, v, draw)
     conditioning.join(leaves)
@@ -205,7 +222,7 @@ def _descend(
 
 
 def _condition(
-    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, draw: _Draw
+    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Sequence[Tensor], draw: _Draw
 ) -> Conditioning:
     """The prompts of a draw with their v*, encoded, each once."""
     return model.encode_prompts(
@@ -230,7 +247,11 @@ def _losses(
 
 @torch.no_grad()
 def _held_out_losses(
-    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, held_out: list[_Draw]
+    model: DiffusionModel,
+    instances: Sequence[Instance],
+    options: InversionOptions,
+    v: Sequence[Tensor],
+    held_out: list[_Draw],
 ) -> list[LossRecord]:
     """Losses of each instance on the held-out draws."""
     losses = []
