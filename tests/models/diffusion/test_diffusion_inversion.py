@@ -138,6 +138,24 @@ def test_half_precision_learns_the_same(model, tiny_sd, dtype) -> None:
     assert float(alike.norm()) < 0.3 * float(moved.norm())
 
 
+@pytest.mark.parametrize(("templates", "times"), [(OPTIONS.templates, 1), (("a {v*} {class}", "a big {v*}"), 2)])
+def test_prompts_are_encoded_once_a_step_unless_they_differ(model, monkeypatch, templates, times) -> None:
+    from aligndiff_cli.models.diffusion import inversion as module
+
+    # with two templates and one sample, the passes take turns
+    turns = iter([0, 1] * 20)
+    monkeypatch.setattr(
+        module.draw_samples.__module__ + "._templates",
+        lambda known, count, g: [0] * count if known == 1 else [next(turns) for _ in range(count)],
+    )
+    asked: list[int] = []
+    encode = type(model).encode_prompts
+    monkeypatch.setattr(type(model), "encode_prompts", lambda *args: asked.append(0) or encode(*args))
+    options = replace(OPTIONS, batch=1, accumulation=2, templates=templates)
+    invert(model, [instance("dog")], options, [1])
+    assert len(asked) == 2 * 4 + 3 * times  # of the held-out draws, and of three steps
+
+
 def overflow_first(monkeypatch: pytest.MonkeyPatch, passes: set[int]) -> None:
     """Have the gradient of the first instance overflow in some of the passes."""
     from aligndiff_cli.models.diffusion import inversion as module
