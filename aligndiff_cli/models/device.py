@@ -55,3 +55,10 @@ def own_gpu() -> torch.device:
 
     rank, count = os.environ.get("LOCAL_RANK", ""), torch.cuda.device_count()
     return torch.device("cuda", int(rank) % count) if rank.isdecimal() and count else torch.device("cuda")
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU tensor on a device; a GPU gets it without the CPU waiting for the work that is queued there."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -209,7 +209,7 @@ class ComposeStage(Stage[ComposeOptions]):
     def _found(self) -> dict[str, tuple[Pool, Foreground]]:
         return {f.id: (pool, f) for pool in self.pools for f in (*pool.inverted, *pool.text)}
 
-    @lru_cache(maxsize=256)  # noqa: B019
+    @lru_cache(maxsize=128)  # noqa: B019
     def _cutout(self, foreground_id: str) -> Cutout:
         pool, foreground = self._found[foreground_id]
         return cut_out(*foreground.load(), pool.class_id, foreground_id)

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aligndiff_cli.errors import InputError
 from aligndiff_cli.method import composition
@@ -12,7 +13,9 @@ from aligndiff_cli.method.composition import (
     Placement,
     cut_out,
     paste,
+    premultiplied,
     resize_cutout,
+    resize_premultiplied,
     sample_layout,
     scaled_size,
 )
@@ -236,6 +239,30 @@ def test_scale_one_changes_nothing() -> None:
     np.testing.assert_array_equal(pixels[mask], image[mask])
 
 
+@pytest.mark.parametrize("factor", [0.31, 1.0, 2.6])
+def test_pillow_premultiplies_an_rgba_picture_to_the_same_bytes(factor: float) -> None:
+    rng = np.random.default_rng(5)
+    image, mask = rng.integers(0, 256, (29, 41, 3), dtype=np.uint8), rng.random((29, 41)) < 0.6
+    rgba = Image.fromarray(np.dstack([image, np.where(mask, 255, 0).astype(np.uint8)]))
+    height, width = scaled_size(mask.shape, factor)
+    expected = np.asarray(rgba.resize((width, height), Image.Resampling.BILINEAR))
+    pixels, seen = resize_cutout(image, mask, factor)
+    np.testing.assert_array_equal(seen, expected[..., 3] >= 128)
+    np.testing.assert_array_equal(pixels[seen], expected[seen][:, :3])
+
+
+def test_a_pasted_object_takes_the_pixels_of_its_mask_and_no_other() -> None:
+    image, labels = np.full((4, 5, 3), 90, np.uint8), np.full((4, 5), 3, np.uint8)
+    mask = np.array([[True, False], [True, True]])
+    cutout = Cutout(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), mask, 7, "a", (4, 5))
+    for _ in range(2):  # what is kept of a cut-out is as good as new
+        scene = paste(image, labels, [(cutout, at(1.0, 0.4, 0.6))])
+        expected = np.full((4, 5, 3), 90, np.uint8)
+        expected[1, 2], expected[2, 2], expected[2, 3] = (0, 1, 2), (6, 7, 8), (9, 10, 11)
+        np.testing.assert_array_equal(scene.image, expected)
+        np.testing.assert_array_equal(np.argwhere(scene.labels == 7), [[1, 2], [2, 2], [2, 3]])
+
+
 def test_a_thin_object_can_vanish_and_is_told() -> None:
     cross = np.zeros((41, 41), dtype=bool)
     cross[20] = cross[:, 20] = True
@@ -252,11 +279,11 @@ def test_a_part_of_a_scaled_object_is_that_part_of_the_whole(monkeypatch: pytest
     pixels, whole = resize_cutout(image, mask, factor)
     height, width = whole.shape
     part = np.s_[height // 3 : height // 2 + 1, width // 4 : width]
-    some, seen = resize_cutout(image, mask, factor, part)
+    some, seen = resize_premultiplied(premultiplied(image, mask), factor, part)
     assert np.array_equal(seen, whole[part])
     assert np.array_equal(some, pixels[part])
     monkeypatch.setattr(composition, "MAX_WHOLE", 0)
-    alone, visible = resize_cutout(image, mask, factor, part)
+    alone, visible = resize_premultiplied(premultiplied(image, mask), factor, part)
     assert (visible != seen).mean() < 0.02
     assert np.abs(alone.astype(int) - some)[visible & seen].max(initial=0) <= 4
 

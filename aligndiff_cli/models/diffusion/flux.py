@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models.device import to_device
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section
 from aligndiff_cli.models.diffusion.families import FLUX
 from aligndiff_cli.models.diffusion.flow import FlowModel
@@ -82,7 +83,7 @@ class Flux(FlowModel):
         return torch.cat([of_clip.to(encoded.hidden), encoded.hidden[0, list(encoded.v_tokens[0])].mean(0)])[None]
 
     def _encode_clip(self, network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        output = network(torch.tensor(ids, device=self.device))
+        output = network(to_device(torch.tensor(ids), self.device))
         return output.last_hidden_state, output.pooler_output
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:

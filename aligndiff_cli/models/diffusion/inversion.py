@@ -1,34 +1,35 @@
 """Image-mask pairs -> embeddings v* (paper 3.4): the optimisation of Eq. 3 on a frozen model.
 
-Several instances share one batch; each has its own v*, noise levels and noise, drawn from its own generator,
-and AdamW works number by number, so that what an instance learns does not depend on its neighbours.
+Several instances share one batch; each has its own v*, optimiser, and noise levels and noise from its own generator, so
+that what an instance learns does not depend on its neighbours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import AdamW
 
 from aligndiff_cli.errors import InputError, UsageError
-from aligndiff_cli.method.framing import resized
-from aligndiff_cli.method.inversion import MaskedLoss, latent_mask, masked_mse, spread_vectors
+from aligndiff_cli.method.inversion import MaskedLoss, masked_mse, spread_vectors
 from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.method.schedules import cosine
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.diffusion.inversion_draws import Draw, Encoded, draw_held_out, draw_samples, encode
 from aligndiff_cli.models.diffusion.inversion_options import InversionOptions
-from aligndiff_cli.models.diffusion.model import DiffusionModel, LatentMoments
+from aligndiff_cli.models.diffusion.model import DiffusionModel
 from aligndiff_cli.models.diffusion.text import Conditioning
 from aligndiff_cli.models.fit import set_rate
 
 Progress = Callable[[int, int, float], None]
 
-_HELD_OUT_LEVELS = 16
 _RECORDS = 20
 
 
@@ -87,28 +88,20 @@ class Inversion:
         return not (bool(torch.isfinite(self.embedding).all()) and math.isfinite(self.final.total))
 
 
-@dataclass(frozen=True, eq=False)
-class _Encoded:
-    """An instance as the loop needs it: rows 0..n-1 are its pairs, rows n..2n-1 their mirror images."""
+class _Learner(NamedTuple):
+    """What moves one v*: where a gradient overflows, only its own step is left out and its own scale halved."""
 
-    moments: LatentMoments
-    masks: Tensor
-    pairs: int
+    optimiser: AdamW
+    scaler: GradScaler
 
-
-@dataclass(frozen=True, eq=False)
-class _Draw:
-    """Samples of all instances, instance by instance, on the model's device.
-
-    ``prompts`` are the different (instance, template) that they are given with, ``rows`` the one of each sample.
-    """
-
-    x0: Tensor
-    noise: Tensor
-    t: Tensor
-    masks: Tensor
-    prompts: tuple[tuple[int, int], ...]
-    rows: tuple[int, ...]
+    @classmethod
+    def of(cls, v: nn.Parameter, model: DiffusionModel, options: InversionOptions) -> _Learner:
+        # Half precision would round the small gradients of a mean over positions to nothing.
+        half = model.dtype is torch.float16
+        # fused: GradScaler then leaves the step out on the device, without asking it
+        fused = True if half and model.device.type == "cuda" else None
+        optimiser = AdamW([v], options.learning_rate, weight_decay=options.weight_decay, fused=fused)
+        return cls(optimiser, GradScaler(model.device.type, enabled=half))
 
 
 def invert(
@@ -122,7 +115,7 @@ def invert(
 
     Args:
         seeds: one per instance.
-        progress: called after each step with (steps done, steps in all, mean loss).
+        progress: called after each step with (steps done, steps in all, mean loss when it was last read).
 
     Raises:
         UsageError: an impossible size, or not one seed per instance.
@@ -130,16 +123,15 @@ def invert(
     """
     if len(seeds) != len(instances):
         raise UsageError(f"{len(instances)} instances but {len(seeds)} seeds")
-    data = [_encode(model, instance, options) for instance in instances]
-    v = nn.Parameter(
-        torch.stack([_start(model, i, options, s) for i, s in zip(instances, seeds, strict=True)]).to(model.device)
-    )
-    held_out = _draw_held_out(model, data, seeds, len(options.templates))
+    data = encode(model, [(instance.images, instance.masks) for instance in instances], options)
+    starts = [_start(model, i, options, s) for i, s in zip(instances, seeds, strict=True)]
+    v = [nn.Parameter(start.to(model.device)) for start in starts]
+    held_out = draw_held_out(model, data, seeds, len(options.templates))
     initial = _held_out_losses(model, instances, options, v, held_out)
     losses = _optimise(model, instances, options, seeds, data, v, progress)
     final = _held_out_losses(model, instances, options, v, held_out)
-    learned = v.detach().float().cpu()
-    return [Inversion(learned[i].clone(), losses[i], initial[i], final[i]) for i in range(len(instances))]
+    learned = [own.detach().float().cpu() for own in v]
+    return [Inversion(*found) for found in zip(learned, losses, initial, final, strict=True)]
 
 
 def _optimise(
@@ -147,35 +139,39 @@ def _optimise(
     instances: Sequence[Instance],
     options: InversionOptions,
     seeds: Sequence[int],
-    data: Sequence[_Encoded],
-    v: nn.Parameter,
+    data: Encoded,
+    v: Sequence[nn.Parameter],
     progress: Progress | None,
 ) -> list[tuple[LossRecord, ...]]:
     """Run the steps on ``v`` in place; the records of each instance."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    optimiser = torch.optim.AdamW([v], lr=options.learning_rate, weight_decay=options.weight_decay)
-    # Half precision would round the small gradients of a mean over positions to nothing.
-    scaler = torch.amp.GradScaler(model.device.type, enabled=model.dtype is torch.float16)
+    learners = [_Learner.of(own, model, options) for own in v]
     records: list[list[LossRecord]] = [[] for _ in instances]
     interval = -(-options.steps // _RECORDS)
     sums = torch.zeros(3, len(instances), device=model.device)
-    counted = 0
+    counted, shown = 0, math.nan
     for step in range(options.steps):
-        set_rate(optimiser, cosine(step, options.steps))
-        optimiser.zero_grad()
-        for _ in range(options.accumulation):
-            losses = _descend(model, instances, options, v, _draw(model, data, generators, options), scaler)
+        for learner in learners:
+            set_rate(learner.optimiser, cosine(step, options.steps))
+            learner.optimiser.zero_grad()
+        draws = [draw_samples(model, data, generators, options) for _ in range(options.accumulation)]
+        for losses in _descend(model, instances, options, v, draws, learners):
             sums += torch.stack(losses).detach()
             counted += 1
-        scaler.step(optimiser)
-        scaler.update()
-        if progress is not None:
-            progress(step + 1, options.steps, float(losses.total.detach().mean()))
-        if (step + 1) % interval == 0 or step + 1 == options.steps:
-            for i, values in enumerate((sums / counted).T.tolist()):
-                records[i].append(LossRecord(step + 1, *values))
+        for learner in learners:
+            learner.scaler.step(learner.optimiser)
+            learner.scaler.update()
+        due = (step + 1) % interval == 0 or step + 1 == options.steps
+        if due or step == 0:  # each look makes the device wait
+            means = (sums / counted).T.tolist()
+            shown = sum(total for total, *_ in means) / len(means)
+        if due:
+            for own, values in zip(records, means, strict=True):
+                own.append(LossRecord(step + 1, *values))
             sums.zero_()
             counted = 0
+        if progress is not None:
+            progress(step + 1, options.steps, shown)
     return [tuple(own) for own in records]
 
 
@@ -183,29 +179,34 @@ def _descend(
     model: DiffusionModel,
     instances: Sequence[Instance],
     options: InversionOptions,
-    v: Tensor,
-    draw: _Draw,
-    scaler: torch.amp.GradScaler,
-) -> MaskedLoss:
-    """Add one pass's gradient to that of ``v``; the losses of each instance.
+    v: Sequence[Tensor],
+    draws: Sequence[Draw],
+    learners: Sequence[_Learner],
+) -> Iterator[MaskedLoss]:
+    """Add the gradient of each pass to that of ``v``; the losses of each instance, pass by pass.
 
     In two halves, so that text encoders and denoiser need not be on the device together. The graph of the first would
-    keep the text encoders' weights there, so with offloading it is built again when it is needed.
+    keep the text encoders' weights there, so with offloading it is built again when it is needed; else a pass with the
+    prompts of the one before takes that one's.
     """
-    with torch.set_grad_enabled(not model.placement.offload):
-        conditioning = _condition(model, instances, options, v, draw)
-    leaves = conditioning.cut()
-    losses = _losses(model, options, leaves, draw, len(instances))
-    # Summed over instances: the gradient of each v* is that of its own mean loss.
-    scaler.scale(losses.total.sum() / options.accumulation).backward()
-    if model.placement.offload:
-        conditioning = _condition(model, instances, options, v, draw)
-    conditioning.join(leaves)
-    return losses
+    offload, conditioning = model.placement.offload, None
+    for number, draw in enumerate(draws):
+        if conditioning is None or offload or draw.prompts != draws[number - 1].prompts:
+            with torch.set_grad_enabled(not offload):
+                conditioning = _condition(model, instances, options, v, draw)
+        leaves = conditioning.cut()
+        losses = _losses(model, options, leaves, draw, len(instances))
+        totals = zip(learners, losses.total, strict=True)
+        # Summed over instances: the gradient of each v* is that of its own mean loss.
+        torch.stack([own.scaler.scale(total / options.accumulation) for own, total in totals]).sum().backward()
+        if offload:
+            conditioning = _condition(model, instances, options, v, draw)
+        conditioning.join(leaves, keep=number + 1 < len(draws))
+        yield losses
 
 
 def _condition(
-    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, draw: _Draw
+    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Sequence[Tensor], draw: Draw
 ) -> Conditioning:
     """The prompts of a draw with their v*, encoded, each once."""
     return model.encode_prompts(
@@ -217,7 +218,7 @@ def _condition(
 
 
 def _losses(
-    model: DiffusionModel, options: InversionOptions, encoded: Conditioning, draw: _Draw, instances: int
+    model: DiffusionModel, options: InversionOptions, encoded: Conditioning, draw: Draw, instances: int
 ) -> MaskedLoss:
     """Mean losses of each instance, each (instances,)."""
     each = len(draw.t) // instances
@@ -230,7 +231,11 @@ def _losses(
 
 @torch.no_grad()
 def _held_out_losses(
-    model: DiffusionModel, instances: Sequence[Instance], options: InversionOptions, v: Tensor, held_out: list[_Draw]
+    model: DiffusionModel,
+    instances: Sequence[Instance],
+    options: InversionOptions,
+    v: Sequence[Tensor],
+    held_out: list[Draw],
 ) -> list[LossRecord]:
     """Losses of each instance on the held-out draws."""
     losses = []
@@ -239,77 +244,6 @@ def _held_out_losses(
         losses.append(torch.stack(_losses(model, options, encoded, draw, len(instances))))
     means = torch.stack(losses).mean(0)
     return [LossRecord(0, *values) for values in means.T.tolist()]
-
-
-def _draw(
-    model: DiffusionModel, data: Sequence[_Encoded], generators: Sequence[torch.Generator], options: InversionOptions
-) -> _Draw:
-    """Random samples of each instance: pair, mirroring, noise level, template, noise."""
-    rows, levels, templates = [], [], []
-    for own, g in zip(data, generators, strict=True):
-        pair = torch.randint(own.pairs, (options.batch,), generator=g)
-        mirrored = torch.rand(options.batch, generator=g) < options.flip
-        rows.append(pair + own.pairs * mirrored)
-        levels.append(torch.randint(model.train_steps, (options.batch,), generator=g))
-        templates.append(_templates(len(options.templates), options.batch, g))
-    return _gather(model, data, rows, torch.cat(levels), templates, generators)
-
-
-def _templates(known: int, count: int, generator: torch.Generator) -> list[int]:
-    """The template of each of ``count`` samples; where there is one, nothing is drawn."""
-    return [0] * count if known == 1 else torch.randint(known, (count,), generator=generator).tolist()
-
-
-def _draw_held_out(
-    model: DiffusionModel, data: Sequence[_Encoded], seeds: Sequence[int], templates: int
-) -> list[_Draw]:
-    """Fixed samples at evenly spaced noise levels, in passes small enough for any group; the templates take turns."""
-    generators = [torch.Generator().manual_seed(item_seed(seed, "held-out")) for seed in seeds]
-    levels = (torch.arange(_HELD_OUT_LEVELS) + 0.5) / _HELD_OUT_LEVELS * model.train_steps
-    draws = []
-    for k, chunk in enumerate(levels.long().split(4)):
-        rows = [(torch.arange(len(chunk)) + len(chunk) * k) % own.pairs for own in data]
-        turns = [(n + len(chunk) * k) % templates for n in range(len(chunk))]
-        draws.append(_gather(model, data, rows, chunk.repeat(len(data)), [turns] * len(data), generators))
-    return draws
-
-
-def _gather(
-    model: DiffusionModel,
-    data: Sequence[_Encoded],
-    rows: Sequence[Tensor],
-    levels: Tensor,
-    templates: Sequence[Sequence[int]],
-    generators: Sequence[torch.Generator],
-) -> _Draw:
-    """The latents of ``rows`` of each instance, drawn from their moments, with fresh noise at ``levels``."""
-    given = [(i, template) for i, own in enumerate(templates) for template in own]
-    prompts = tuple(sorted(set(given)))
-    x0, noise, masks = [], [], []
-    for own, index, g in zip(data, rows, generators, strict=True):
-        mean, std = own.moments.mean[index], own.moments.std[index]
-        x0.append(mean + std * torch.randn(mean.shape, generator=g).to(mean.device))
-        noise.append(torch.randn(mean.shape, generator=g))
-        masks.append(own.masks[index])
-    latents = torch.cat(x0)
-    times = model.training_times(levels, (latents.shape[-2], latents.shape[-1])).to(model.device)
-    noisy = torch.cat(noise).to(model.device)
-    return _Draw(latents, noisy, times, torch.cat(masks), prompts, tuple(prompts.index(own) for own in given))
-
-
-def _encode(model: DiffusionModel, instance: Instance, options: InversionOptions) -> _Encoded:
-    """Encode each image and its mirror image once."""
-    height, width = options.size or model.image_size
-    images = [resized(image, height, width, options.framing) for image in instance.images]
-    moments = model.encode_images(images + [image[:, ::-1] for image in images])
-    size = model.latent_size(height, width)
-    masks = torch.cat([_small_mask(mask, size, options) for mask in instance.masks])
-    return _Encoded(moments, torch.cat([masks, masks.flip(-1)]).to(model.device), len(images))
-
-
-def _small_mask(mask: np.ndarray, size: tuple[int, int], options: InversionOptions) -> Tensor:
-    y = torch.from_numpy(np.ascontiguousarray(mask))[None]
-    return latent_mask(y, size, mode=options.mask_mode, threshold=options.mask_threshold)
 
 
 def _start(model: DiffusionModel, instance: Instance, options: InversionOptions, seed: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aligndiff_cli.errors import ModelError
 from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models.device import to_device
 from aligndiff_cli.models.diffusion.attention_unet import AttentionSums, capture_unet
 from aligndiff_cli.models.diffusion.encoders import TextEncoder, encode_empty, encode_section
 from aligndiff_cli.models.diffusion.families import SD, SDXL
@@ -94,7 +95,7 @@ class StableDiffusion(DiffusionModel):
     def _encode(self, network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
         """Token ids (B, L) -> hidden states (B, L, D) as the U-Net expects them, and no summary."""
         skip = self.defaults.clip_skip
-        output = network(torch.tensor(ids, device=self.device), output_hidden_states=skip > 0)
+        output = network(to_device(torch.tensor(ids), self.device), output_hidden_states=skip > 0)
         if skip == 0:
             return output.last_hidden_state, None
         inner = getattr(network, "text_model", network)
@@ -163,7 +164,7 @@ class StableDiffusionXL(StableDiffusion):
 
     def _encode(self, network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
         """Hidden states before the last layer, and the projected summary where the encoder has one."""
-        output = network(torch.tensor(ids, device=self.device), output_hidden_states=True)
+        output = network(to_device(torch.tensor(ids), self.device), output_hidden_states=True)
         return output.hidden_states[-(self.defaults.clip_skip + 2)], getattr(output, "text_embeds", None)
 
     def unconditional(self, count: int) -> Conditioning:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from aligndiff_cli.errors import UsageError
 from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models.device import to_device
 from aligndiff_cli.models.diffusion.description import T5_TOKENS
 from aligndiff_cli.models.diffusion.encoders import T5, TextEncoder, columns, encode_empty, encode_section, moved
 from aligndiff_cli.models.diffusion.families import SD3
@@ -111,7 +112,7 @@ class StableDiffusion3(FlowModel):
 
     def _encode_clip(self, network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Hidden states before the last layer, and the projected summary."""
-        output = network(torch.tensor(ids, device=self.device), output_hidden_states=True)
+        output = network(to_device(torch.tensor(ids), self.device), output_hidden_states=True)
         return output.hidden_states[-(self.defaults.clip_skip + 2)], output.text_embeds
 
     def _no_t5(self, count: int, like: Tensor) -> Tensor:
@@ -137,7 +138,7 @@ class StableDiffusion3(FlowModel):
 
 def encode_t5(network: Any, ids: Sequence[Sequence[int]]) -> tuple[Tensor, None]:
     """Token ids (B, L) -> states (B, L, D); padding is attended to, as in training."""
-    return network(torch.tensor(ids, device=network.device))[0], None
+    return network(to_device(torch.tensor(ids), network.device))[0], None
 
 
 def _joined(of_clip: Tensor, of_t5: Tensor) -> Tensor:

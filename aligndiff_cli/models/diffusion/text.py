@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from aligndiff_cli.errors import InputError, ModelError
 from aligndiff_cli.method.attention import Tokens
 from aligndiff_cli.method.prompts import Prompt
+from aligndiff_cli.models.device import to_device
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Conditioning:
 
     def select(self, rows: Sequence[int]) -> Conditioning:
         """The conditioning of a batch in which sample i uses prompt ``rows[i]``."""
-        index = torch.as_tensor(rows, device=self.hidden.device)
+        index = to_device(torch.as_tensor(rows), self.hidden.device)
         return replace(
             self,
             hidden=self.hidden.index_select(0, index),
@@ -94,13 +95,13 @@ class Conditioning:
             pooled=None if pooled is None else pooled.detach().requires_grad_(),
         )
 
-    def join(self, leaves: Conditioning) -> None:
-        """Go on with the backward pass of what was computed from ``leaves = self.cut()``."""
+    def join(self, leaves: Conditioning, *, keep: bool = False) -> None:
+        """Go on with the backward pass of what was computed from ``leaves = self.cut()``; ``keep`` the graph or not."""
         pairs = [(self.hidden, leaves.hidden.grad)]
         if self.pooled is not None and leaves.pooled is not None:
             pairs.append((self.pooled, leaves.pooled.grad))
         found = [(own, grad) for own, grad in pairs if own.requires_grad and grad is not None]
-        torch.autograd.backward([own for own, _ in found], [grad for _, grad in found])
+        torch.autograd.backward([own for own, _ in found], [grad for _, grad in found], retain_graph=keep)
 
 
 def word_ids(tokenizer: Any, text: str) -> list[int]:
@@ -162,8 +163,8 @@ def spliced(embedding: nn.Module, prompts: Sequence[Prompt], layouts: Sequence[T
 
     def put(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
         v = torch.cat([value.to(output) for value in values])
-        places = (torch.tensor(rows, device=output.device), torch.tensor(columns, device=output.device))
-        return output.index_put(places, v)
+        places = to_device(torch.tensor([rows, columns]), output.device)
+        return output.index_put(tuple(places), v)
 
     handle = embedding.register_forward_hook(put)
     try:

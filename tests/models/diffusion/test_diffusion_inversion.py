@@ -138,6 +138,76 @@ def test_half_precision_learns_the_same(model, tiny_sd, dtype) -> None:
     assert float(alike.norm()) < 0.3 * float(moved.norm())
 
 
+@pytest.mark.parametrize(("templates", "times"), [(OPTIONS.templates, 1), (("a {v*} {class}", "a big {v*}"), 2)])
+def test_prompts_are_encoded_once_a_step_unless_they_differ(model, monkeypatch, templates, times) -> None:
+    from aligndiff_cli.models.diffusion import inversion as module
+
+    # with two templates and one sample, the passes take turns
+    turns = iter([0, 1] * 20)
+    monkeypatch.setattr(
+        module.draw_samples.__module__ + "._templates",
+        lambda known, count, g: [0] * count if known == 1 else [next(turns) for _ in range(count)],
+    )
+    asked: list[int] = []
+    encode = type(model).encode_prompts
+    monkeypatch.setattr(type(model), "encode_prompts", lambda *args: asked.append(0) or encode(*args))
+    options = replace(OPTIONS, batch=1, accumulation=2, templates=templates)
+    invert(model, [instance("dog")], options, [1])
+    assert len(asked) == 2 * 4 + 3 * times  # of the held-out draws, and of three steps
+
+
+def overflow_first(monkeypatch: pytest.MonkeyPatch, passes: set[int]) -> None:
+    """Have the gradient of the first instance overflow in some of the passes."""
+    from aligndiff_cli.models.diffusion import inversion as module
+
+    losses, seen = module._losses, []
+
+    def spoilt(*args):
+        found = losses(*args)
+        if not torch.is_grad_enabled():
+            return found
+        seen.append(0)
+        factor = torch.ones(len(found.total))
+        factor[0] = float("inf") if len(seen) - 1 in passes else 1.0
+        return found._replace(total=found.total * factor)
+
+    monkeypatch.setattr(module, "_losses", spoilt)
+
+
+def test_what_overflows_costs_its_neighbours_nothing(tiny_sd, monkeypatch) -> None:
+    half = load_diffusion(tiny_sd, device="cpu", dtype=torch.float16)
+    pairs, options = [instance("dog"), instance("chess queen", seed=5)], replace(OPTIONS, steps=4, accumulation=2)
+    sound = invert(half, pairs, options, [1, 2])
+    (alone,) = invert(half, pairs[1:], options, [2])
+    overflow_first(monkeypatch, {0, 5})
+    spoilt = invert(half, pairs, options, [1, 2])
+    assert torch.equal(spoilt[1].embedding, sound[1].embedding)
+    assert torch.equal(spoilt[1].embedding, alone.embedding)
+    assert spoilt[1].losses == sound[1].losses
+    assert not torch.equal(spoilt[0].embedding, sound[0].embedding)
+    assert bool(torch.isfinite(spoilt[0].embedding).all())
+
+
+def test_an_overflow_leaves_its_own_step_out_and_halves_its_own_scale(tiny_sd, monkeypatch) -> None:
+    half = load_diffusion(tiny_sd, device="cpu", dtype=torch.float16)
+    from aligndiff_cli.models.diffusion import inversion as module
+
+    scalers = []
+
+    class Seen(module.GradScaler):
+        def __init__(self, *args, **settings) -> None:
+            super().__init__(*args, **settings)
+            scalers.append(self)
+
+    monkeypatch.setattr(module, "GradScaler", Seen)
+    overflow_first(monkeypatch, {0})
+    found = invert(half, [instance("dog"), instance("cat")], replace(OPTIONS, steps=1), [1, 2])
+    start = half.word_embedding("good")
+    assert torch.equal(found[0].embedding, start)  # nor has it decayed
+    assert not torch.equal(found[1].embedding, start)
+    assert [scaler.get_scale() for scaler in scalers] == [2.0**15, 2.0**16]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
