@@ -56,9 +56,10 @@ demo/generate: demo/invert
 demo/mask: demo/generate
 	$(ALIGNDIFF) mask --images $(DEMO)/synth --support $(SAMPLE)/support --out $(DEMO)/masks --seed $(SEED)
 
+# at D.2's scales of up to 2 one object covers a whole picture of 64 pixels
 demo/compose: demo/mask
 	$(ALIGNDIFF) compose --foregrounds $(DEMO)/masks --support $(SAMPLE)/support --base $(SAMPLE)/base \
-	  --out $(DEMO)/scenes --count 40 --seed $(SEED)
+	  --out $(DEMO)/scenes --count 40 --scale-low 0.3 --scale-high 1 --seed $(SEED)
 
 demo/evaluate: demo/compose
 	$(ALIGNDIFF) evaluate fss --support $(SAMPLE)/support --query $(SAMPLE)/query \

@@ -28,5 +28,5 @@ def test_its_tokenizer_knows_the_known_words_and_has_room_for_every_class() -> N
 def test_it_loads_with_settings_of_its_own() -> None:
     model = load_diffusion(MODEL, device="cpu")
     assert model.image_size == (64, 64)
-    assert model.latent_size(64, 96) == (16, 24)
+    assert model.latent_size(64, 96) == (8, 12)
     assert model.defaults == read_defaults(MODEL) != ModelDefaults()
