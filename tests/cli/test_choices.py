@@ -11,7 +11,7 @@ import yaml
 
 from aligndiff_cli.disk.images import read_mask, write_png
 from aligndiff_cli.method.framing import Framing, resized
-from aligndiff_cli.models.diffusion import inversion
+from aligndiff_cli.models.diffusion import inversion_draws
 from tests.cli.conftest import Run
 from tests.cli.world import World
 
@@ -31,7 +31,7 @@ def test_an_embedding_is_learnt_from_a_window_or_from_the_whole_picture(
         seen.append((image.shape[:2], framing))
         return resized(image, height, width, framing)
 
-    monkeypatch.setattr(inversion, "resized", noted)
+    monkeypatch.setattr(inversion_draws, "resized", noted)
     command = ["invert", "--images", world / "support", "--model", world.model, "--steps", 1, "--preview", 0]
     run(*command, "--out", world / "window")
     assert {framing for _, framing in seen} == {"window"}
