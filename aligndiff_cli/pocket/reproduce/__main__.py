@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aligndiff_cli.errors import AligndiffError
-from aligndiff_cli.pocket.reproduce.commands import Reproduction, Times, run_chain
+from aligndiff_cli.pocket.reproduce.commands import Reproduction
+from aligndiff_cli.pocket.reproduce.running import Times, run_all
 from aligndiff_cli.pocket.reproduce.tables import reproduction
 
 
@@ -33,15 +33,8 @@ def main() -> int:
     plan = Reproduction(o.work, o.runs, tuple(o.shots), o.per_class)
     times = Times(o.work / "times.json")
     try:
-        for phase in () if o.report_only else plan.phases():
-            with ThreadPoolExecutor(o.jobs) as pool:
-                futures = [pool.submit(run_chain, chain, times) for chain in phase]
-                try:
-                    for future in futures:
-                        future.result()
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
+        if not o.report_only:
+            run_all(list(plan.steps()), o.runs, o.jobs, times)
     except AligndiffError as error:
         print(f"Error {error}\nRun the same command again to go on.", file=sys.stderr)
         return 1

@@ -1,26 +1,20 @@
-"""The commands behind the tables, and how a chain of them is run and timed."""
+"""The commands behind the tables."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.atomic import write_text
-from aligndiff_cli.errors import AligndiffError
-from aligndiff_cli.pocket.reproduce.published import LONG, LONG_ITERATIONS, SAMPLE_COUNTS
+from aligndiff_cli.pocket.reproduce.published import FOLD_ROWS, LONG, LONG_ITERATIONS, OTHER_FOLDS, SAMPLE_COUNTS
+from aligndiff_cli.pocket.reproduce.running import Step
 
 FOLD = "3"
 SCENES = 1000
-INVERT = ("--steps", "60")
-DRAW = ("--steps", "8", "--scheduler", "dpm++")
+BASE_TRAINING = ("--epochs", "96")
+INVERT = ("--steps", "60", "--lr", "0.05")
+DRAW = ("--inverted-share", "0.3334", "--steps", "8", "--scheduler", "dpm++")
+REAL = ("--start", "real", "--strength", "0.6")
 TUNED = ("--backbone-lr", "0.003", "--classifier-lr", "0.03")
 
 
@@ -40,167 +34,159 @@ class Reproduction:
     shots: tuple[int, ...]
     per_class: int
 
-    def phases(self) -> Iterator[list[list[list[str]]]]:
-        """Phases follow one another; a phase's chains are independent; a chain's commands follow one another."""
-        runs = [str(number) for number in range(self.runs)]
-        gfss = [f"gfss/{shots}/{run}" for shots in self.shots for run in runs]
-        yield [self.base(), *map(self.fss_samples, runs), *map(self.gfss_samples, gfss)]
-        yield [[self.grounding("fss/0", ["--base", f"{self.work}/gfss/data/base"])]]
-        yield [[self.refined(f"fss/{run}"), self.grounding(f"fss/{run}")] for run in runs] + [
-            [self.refined(folder), self.grounding(folder)] + [self.noise(folder)] * folder.startswith("gfss/1/")
-            for folder in gfss
-        ]
-        yield [*map(self.fss_scores, runs), *([command] for shots in self.shots for command in self.rows(shots))]
+    def steps(self) -> Iterator[Step]:
+        """Every command; of those that wait for nothing the first is run first."""
+        gfss, runs = self.work / "gfss", [str(number) for number in range(self.runs)]
+        yield from self.base(gfss, FOLD)
+        for shots in self.shots:
+            for run in runs:
+                yield from self.few_shots(gfss / str(shots) / run, FOLD, shots, run)
+        for run in runs:
+            yield from self.fss(self.work / "fss" / run, run)
+        for shots in self.shots:
+            yield from self.rows(gfss, shots, self.table_1(gfss / str(shots)), self.runs)
         if 1 in self.shots:
-            yield [*map(self.many, runs)]
-            yield [[command] for command in self.curve()]
+            yield from self.one_shot(gfss, runs)
+            for fold in OTHER_FOLDS:
+                yield from self.other_fold(self.work / "folds" / fold, fold)
 
-    def base(self) -> list[list[str]]:
-        """Fold 3's base and query scenes, and the model of its base classes."""
-        data = f"{self.work}/gfss/data"
-        return [
-            ["prepare", "emoji-5i", "--fold", FOLD, "--shots", "5", "--scenes", str(SCENES), "--out", data],
-            self.gfss("warm", ["--method", "gfs", "--shots", "1", "--runs", "1"], f"{data}/support"),
-        ]
+    def one_shot(self, world: Path, runs: Sequence[str]) -> Iterator[Step]:
+        """What is made with one shot alone: Tables A1 and A2, longer trainings, a start from real pairs, Fig. A12."""
+        at = world / "1"
+        for run in runs:
+            yield self.mask(at / run, "masks-noise", "--segmenter", "noise-learning")
+            yield from self.from_real(at / run, self.pool, run)
+        yield from self.rows(world, 1, self.ablations(at), self.runs)
+        for run in runs:
+            yield from self.many(at / run, run)
+        yield from self.rows(world, 1, self.curve(at), self.runs)
 
-    def fss_samples(self, run: str) -> list[list[str]]:
-        """Emoji-FSS test classes with one real pair, 10 inverted and 20 plain samples each."""
-        at = f"{self.work}/fss/{run}"
+    def other_fold(self, world: Path, fold: str) -> Iterator[Step]:
+        """Table 1's rows that learn from samples, once on a fold on which settings were chosen."""
+        yield from self.base(world, fold)
+        yield from self.few_shots(world / "1/0", fold, 1, "0")
+        rows = self.table_1(world / "1")
+        yield from self.rows(world, 1, {name: rows[name] for name in FOLD_ROWS}, 1)
+
+    def base(self, world: Path, fold: str) -> Iterator[Step]:
+        """A fold's base and query scenes, and the model of its base classes."""
+        data = f"{world}/data"
+        scenes = ["--shots", "5", "--scenes", str(SCENES)]
+        yield Step(["prepare", "emoji-5i", "--fold", fold, *scenes, "--out", data])
+        row = self.row(world, "warm", ["--method", "gfs", "--shots", "1"], f"{data}/support")
+        yield Step(row.command, also=f"{world}/base-model")
+
+    @property
+    def pool(self) -> int:
+        """Samples per class: half as many again as the full method takes, for rows without inversion take plain ones
+        alone."""
+        return self.per_class * 3 // 2
+
+    def few_shots(self, at: Path, fold: str, shots: int, run: str) -> Iterator[Step]:
+        """The few shots of one run of a fold, their embeddings, samples and masks."""
+        prepare = ["prepare", "emoji-5i", "--fold", fold, "--shots", str(shots), "--scenes", "1"]
+        yield Step([*prepare, "--seed", run, "--out", f"{at}/data"])
+        yield from self.samples(at, self.pool, run)
+        # GD is trained once a fold, by the first command that needs it
+        world = at.parent.parent
+        first = run == "0" and shots == self.shots[0]
+        base = ["--base", f"{world}/data/base"] if first else []
+        made = self.mask(at, "masks-grounding", "--segmenter", "grounding", "--grounding", f"{world}/grounding", *base)
+        yield Step(made.command, also=f"{world}/grounding" if first else None)
+
+    def fss(self, at: Path, run: str) -> Iterator[Step]:
+        """Table 2: Emoji-FSS test classes with one real pair, 10 inverted and 20 plain samples each."""
         prepare = ["prepare", "emoji-fss", "--split", "test", "--shots", "1", "--per-class", "10"]
-        draw = ["--per-class", "30", "--inverted-share", "0.3334", *DRAW]
-        return [
-            [*prepare, "--seed", run, "--out", f"{at}/data"],
-            ["invert", "--images", f"{at}/data/support", "--out", f"{at}/bank", *INVERT, "--seed", run],
-            ["generate", "--bank", f"{at}/bank", "--out", f"{at}/synth", *draw, "--seed", run],
-        ]
-
-    def gfss_samples(self, folder: str) -> list[list[str]]:
-        """The few shots of one run of fold 3, their embeddings, and samples."""
-        _, shots, run = folder.split("/")
-        at = f"{self.work}/{folder}"
-        prepare = ["prepare", "emoji-5i", "--fold", FOLD, "--shots", shots, "--scenes", "1"]
-        # twice as many plain samples as the full method needs: the rows without inversion have plain ones alone
-        draw = ["--per-class", str(self.per_class * 3 // 2), "--inverted-share", "0.3334", *DRAW]
-        return [
-            [*prepare, "--seed", run, "--out", f"{at}/data"],
-            ["invert", "--images", f"{at}/data/support", "--out", f"{at}/bank", *INVERT, "--seed", run],
-            ["generate", "--bank", f"{at}/bank", "--out", f"{at}/synth", *draw, "--seed", run],
-        ]
-
-    def many(self, run: str) -> list[list[str]]:
-        """As many samples of one run as Fig. A12 asks for, and their masks."""
-        at = f"{self.work}/gfss/1/{run}"
-        draw = ["--per-class", str(max(SAMPLE_COUNTS)), *DRAW, "--seed", run]
-        return [
-            ["generate", "--bank", f"{at}/bank", "--out", f"{at}/synth-many", *draw],
-            self.refined(f"gfss/1/{run}", "masks-many", "synth-many"),
-        ]
-
-    def mask(self, folder: str, out: str, *flags: str, images: str = "synth") -> list[str]:
-        """One way to make masks for a folder's samples."""
-        at = f"{self.work}/{folder}"
-        return ["mask", "--images", f"{at}/{images}", "--out", f"{at}/{out}", *flags]
-
-    def refined(self, folder: str, out: str = "masks", images: str = "synth") -> list[str]:
-        """S.Mask: Algorithm 1."""
-        support = ["--support", f"{self.work}/{folder}/data/support"]
-        return self.mask(folder, out, *support, "--seed", folder.rsplit("/", 1)[1], images=images)
-
-    def grounding(self, folder: str, base: Sequence[str] = ()) -> list[str]:
-        """GD: trained once on fold 3's base scenes."""
-        flags = ["--segmenter", "grounding", "--grounding", f"{self.work}/grounding", *base]
-        return self.mask(folder, "masks-grounding", *flags)
-
-    def noise(self, folder: str) -> list[str]:
-        """DiffuMask's noise learning."""
-        return self.mask(folder, "masks-noise", "--segmenter", "noise-learning")
-
-    def fss_scores(self, run: str) -> list[list[str]]:
-        """Table 2: Algorithm 1's masks, filtered as in the paper and more strictly; GD's, which no filter follows."""
-        at = f"{self.work}/fss/{run}"
+        yield Step([*prepare, "--seed", run, "--out", f"{at}/data"])
+        yield from self.samples(at, 30, run)
+        grounding = ["--segmenter", "grounding", "--grounding", f"{self.work}/gfss/grounding"]
+        yield self.mask(at, "masks-grounding", *grounding)
+        yield from self.from_real(at, 30, run)
         data = ["--support", f"{at}/data/support", "--query", f"{at}/data/query", "--ood", f"{at}/data/ood.txt"]
         common = ["evaluate", "fss", *data, "--queries", "5", "--seed", run]
-        return [
-            [*common, "--masks", f"{at}/masks", "--out", f"{at}/results"],
-            [*common, "--masks", f"{at}/masks", "--filter", "all", "--out", f"{at}/results-tested"],
-            [*common, "--masks", f"{at}/masks-grounding", "--beta", "0", "--out", f"{at}/results-grounding"],
-        ]
+        yield Step([*common, "--masks", f"{at}/masks", "--out", f"{at}/results"])
+        yield Step([*common, "--masks", f"{at}/masks", "--filter", "all", "--out", f"{at}/results-tested"])
+        yield Step([*common, "--masks", f"{at}/masks-real", "--out", f"{at}/results-real"])
+        # no filter follows GD's masks
+        yield Step([*common, "--masks", f"{at}/masks-grounding", "--beta", "0", "--out", f"{at}/results-grounding"])
 
-    def gfss(self, name: str, flags: Sequence[str], support: str) -> list[str]:
+    def samples(self, at: Path, per_class: int, run: str) -> Iterator[Step]:
+        """Embeddings of the few shots, samples, and their masks by Algorithm 1."""
+        yield Step(["invert", "--images", f"{at}/data/support", "--out", f"{at}/bank", *INVERT, "--seed", run])
+        yield self.generate(at, "synth", per_class, run, *DRAW)
+        yield self.refined(at, "masks", "synth", run)
+
+    def from_real(self, at: Path, per_class: int, run: str) -> Iterator[Step]:
+        """The same with inverted samples that start from their real pair (not in the paper)."""
+        yield self.generate(at, "synth-real", per_class, run, *DRAW, *REAL)
+        yield self.refined(at, "masks-real", "synth-real", run)
+
+    def many(self, at: Path, run: str) -> Iterator[Step]:
+        """As many samples of one run as Fig. A12 asks for, and their masks."""
+        yield self.generate(at, "synth-many", max(SAMPLE_COUNTS), run, *DRAW, "--inverted-share", "0.5")
+        yield self.refined(at, "masks-many", "synth-many", run)
+
+    def generate(self, at: Path, out: str, per_class: int, run: str, *flags: str) -> Step:
+        """Samples of a folder's embeddings."""
+        command = ["generate", "--bank", f"{at}/bank", "--out", f"{at}/{out}", "--per-class", str(per_class)]
+        return Step([*command, *flags, "--seed", run])
+
+    def mask(self, at: Path, out: str, *flags: str, images: str = "synth") -> Step:
+        """One way to make masks for a folder's samples."""
+        return Step(["mask", "--images", f"{at}/{images}", "--out", f"{at}/{out}", *flags])
+
+    def refined(self, at: Path, out: str, images: str, run: str) -> Step:
+        """S.Mask: Algorithm 1."""
+        return self.mask(at, out, "--support", f"{at}/data/support", "--seed", run, images=images)
+
+    def row(self, world: Path, name: str, flags: Sequence[str], support: str) -> Step:
         """One row of a GFSS table."""
-        at = f"{self.work}/gfss"
-        data = ["--base", f"{at}/data/base", "--query", f"{at}/data/query", "--base-model", f"{at}/base-model"]
-        row = ["evaluate", "gfss", *data, "--support", support, "--classes-per-step", "0", *flags]
-        return [*row, "--out", f"{at}/{name}"]
+        data = ["--base", f"{world}/data/base", "--query", f"{world}/data/query", "--base-model", f"{world}/base-model"]
+        row = ["evaluate", "gfss", *data, *BASE_TRAINING, "--support", support, "--classes-per-step", "0", *flags]
+        return Step([*row, "--out", f"{world}/{name}"])
 
-    def rows(self, shots: int) -> Iterator[list[str]]:
-        """All rows of Table 1 with so many shots; with one shot also those of Tables A1 and A2, and longer ones."""
-        at = f"{self.work}/gfss/{shots}"
-        full, grounded = ["--masks", f"{at}/{{run}}/masks"], ["--masks", f"{at}/{{run}}/masks-grounding"]
-        text = ["--conditioning", "text"]
-        count = ["--per-class", str(self.per_class)]
-        rows = {
+    def rows(self, world: Path, shots: int, rows: dict[str, list[str]], runs: int) -> Iterator[Step]:
+        """Rows of GFSS tables, by name, over several runs."""
+        for name, flags in rows.items():
+            support = f"{world}/{shots}/{{run}}/data/support"
+            yield self.row(world, f"{shots}/rows/{name}", [*flags, "--runs", str(runs)], support)
+
+    def table_1(self, at: Path) -> dict[str, list[str]]:
+        """Table 1."""
+        full, grounded = self.learning_from(at, "masks"), self.learning_from(at, "masks-grounding")
+        text = [*grounded, "--conditioning", "text"]
+        return {
             "gaps": ["--method", "gaps", *TUNED],
-            "gaps-alignd": ["--method", "gaps", *TUNED, *full, *count],
-            "gaps-gd": ["--method", "gaps", *TUNED, *grounded, *text, *count],
+            "gaps-alignd": ["--method", "gaps", *TUNED, *full],
+            "gaps-gd": ["--method", "gaps", *TUNED, *text],
             "gfs": ["--method", "gfs"],
             "finetune": ["--method", "finetune", *TUNED],
-            "finetune-gd": ["--method", "finetune", *TUNED, *grounded, *text, *count, "--layout", "plain"],
-            "finetune-alignd": ["--method", "finetune", *TUNED, *full, *count],
+            "finetune-gd": ["--method", "finetune", *TUNED, *text, "--layout", "plain"],
+            "finetune-alignd": ["--method", "finetune", *TUNED, *full],
             "pifs": ["--method", "pifs"],
         }
-        if shots == 1:
-            rows |= {
-                "gaps-plain": ["--method", "gaps", *TUNED, *grounded, *text, *count, "--layout", "plain"],
-                "gaps-smask": ["--method", "gaps", *TUNED, *full, *text, *count],
-                "gaps-noise": ["--method", "gaps", *TUNED, "--masks", f"{at}/{{run}}/masks-noise", *count],
-            }
-            rows |= {f"{name}-long": [*rows[name], "--iterations", str(LONG_ITERATIONS)] for name in LONG}
-        for name, flags in rows.items():
-            yield self.gfss(f"{shots}/rows/{name}", [*flags, "--runs", str(self.runs)], f"{at}/{{run}}/data/support")
 
-    def curve(self) -> Iterator[list[str]]:
+    def ablations(self, at: Path) -> dict[str, list[str]]:
+        """Tables A1 and A2, rows of Table 1 trained longer, and one that starts from real pairs."""
+        text = ["--conditioning", "text"]
+        gaps = ["--method", "gaps", *TUNED]
+        found = {
+            "gaps-plain": [*gaps, *self.learning_from(at, "masks-grounding"), *text, "--layout", "plain"],
+            "gaps-smask": [*gaps, *self.learning_from(at, "masks"), *text],
+            "gaps-noise": [*gaps, *self.learning_from(at, "masks-noise")],
+            "gaps-real": [*gaps, *self.learning_from(at, "masks-real")],
+        }
+        every = {**self.table_1(at), **found}
+        longer = {f"{name}-long": [*every[name], "--iterations", str(LONG_ITERATIONS)] for name in LONG}
+        return found | longer
+
+    def curve(self, at: Path) -> dict[str, list[str]]:
         """The points of Fig. A12 but those of Table 1, without samples and with ``per_class``."""
-        at = f"{self.work}/gfss/1"
-        for wanted in SAMPLE_COUNTS:
-            if wanted in (0, self.per_class):
-                continue
-            masks = "masks" if wanted < self.per_class else "masks-many"
-            flags = ["--method", "gaps", *TUNED, "--masks", f"{at}/{{run}}/{masks}", "--per-class", str(wanted)]
-            yield self.gfss(f"1/rows/gaps-{wanted}", [*flags, "--runs", str(self.runs)], f"{at}/{{run}}/data/support")
+        wanted = [count for count in SAMPLE_COUNTS if count not in (0, self.per_class)]
+        pool = {count: "masks" if count < self.per_class else "masks-many" for count in wanted}
+        gaps = ["--method", "gaps", *TUNED]
+        return {f"gaps-{count}": [*gaps, *self.learning_from(at, pool[count], count)] for count in wanted}
 
-
-class Times:
-    """Wall-clock seconds of each command that has been run, summed over resumed tries."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
-
-    def add(self, out: str, seconds: float) -> None:
-        """Add to what is known of a command, told apart by its output folder."""
-        with self._lock:
-            self.seconds[out] = round(self.seconds.get(out, 0.0) + seconds, 1)
-            write_text(self.path, json.dumps(self.seconds, indent=1, sort_keys=True) + "\n")
-
-
-def run_chain(chain: Sequence[Sequence[str]], times: Times) -> None:
-    """Run commands one after another; what is done is passed over by the commands themselves.
-
-    Raises:
-        AligndiffError: one failed.
-    """
-    for command in chain:
-        out = command[command.index("--out") + 1]
-        if command[0] == "prepare" and (Path(out) / layout.RUN).is_file():
-            continue  # it is written last, and rendering has nothing to resume
-        print("aligndiff", *command, flush=True)
-        began = time.monotonic()
-        # one thread each: two processes on two cores do more than two threads in one
-        environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-        program = [sys.executable, "-m", "aligndiff_cli.cli.main", *command, "--quiet"]
-        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
-        times.add(out, time.monotonic() - began)
-        if done.returncode:
-            raise AligndiffError(done.stderr.strip() or done.stdout.strip() or "failed", " ".join(command))
+    def learning_from(self, at: Path, masks: str, count: int | None = None) -> list[str]:
+        """Flags of a row that learns from samples with such masks."""
+        return ["--masks", f"{at}/{{run}}/{masks}", "--per-class", str(count or self.per_class)]

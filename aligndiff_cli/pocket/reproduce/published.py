@@ -34,6 +34,10 @@ TABLE_A1 = {
     "gaps-alignd": ("+ T.Inv (AlignDiff)", "41.5 ± 1.2"),
 }
 
+FOLD_ROWS = ("finetune", "finetune-gd", "finetune-alignd", "gaps", "gaps-gd", "gaps-alignd")
+OTHER_FOLDS = ("0", "1", "2")
+"""Rows of Table 1, and the folds on which they are made once, with one shot: is fold 3 no luck?"""
+
 LONG = {"gaps": "GAPS", "gaps-gd": "GAPS + GD", "gaps-smask": "GAPS + text, S.Mask", "gaps-alignd": "GAPS + AlignDiff"}
 LONG_ITERATIONS = 300
 """Rows that are also trained longer: whether samples help more than training does."""
@@ -45,4 +49,5 @@ FSS_ROWS = {
     "smask": ("1R+20S, text, S.Mask", "87.2 / 86.9"),
     "full": ("1R+20S, T.Inv + text, S.Mask", "88.3 / 88.2"),
     "tested": ("the same, inverted samples tested too", "not in the paper"),
+    "real": ("the same as full, inverted samples from real pairs", "not in the paper"),
 }

@@ -11,10 +11,19 @@ from typing import Any
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.evaluation.gfss import RunResult, Spread, last, spread
+from aligndiff_cli.evaluation.gfss import RunResult, Scores, Spread, last, spread
 from aligndiff_cli.evaluation.metrics import mean
 from aligndiff_cli.evaluation.tables import DASH, percent
-from aligndiff_cli.pocket.reproduce.published import FSS_ROWS, LONG, LONG_ITERATIONS, SAMPLE_COUNTS, TABLE_1, TABLE_A1
+from aligndiff_cli.pocket.reproduce.published import (
+    FOLD_ROWS,
+    FSS_ROWS,
+    LONG,
+    LONG_ITERATIONS,
+    OTHER_FOLDS,
+    SAMPLE_COUNTS,
+    TABLE_1,
+    TABLE_A1,
+)
 from aligndiff_cli.report.charts import Series, bar_chart, line_chart
 from aligndiff_cli.table import Table
 
@@ -26,20 +35,21 @@ class Claim:
     Attributes:
         words: the claim.
         better, worse: values run by run, matched by run.
-        published: the published gain, in points.
+        published: the published gain, in points; None for what is not in the paper.
     """
 
     words: str
     better: Sequence[float]
     worse: Sequence[float]
-    published: float
+    published: float | None
 
     def row(self) -> list[str]:
         """Words, published gain, measured gain with its standard deviation over runs, and the verdict."""
         gains = [b - w for b, w in zip(self.better, self.worse, strict=True)]
         found = spread(gains)
         assert found.mean is not None
-        return [self.words, f"{self.published:+.1f}", _points(found, signed=True), verdict(found)]
+        published = DASH if self.published is None else f"{self.published:+.1f}"
+        return [self.words, published, _points(found, signed=True), verdict(found)]
 
 
 def verdict(gain: Spread) -> str:
@@ -72,6 +82,11 @@ def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapp
         claims += _chain(ablation, [("layout helps", "gaps-gd", "gaps-plain", 17.0)])
         claims += _chain(ablation, [("S.Mask over GD", "gaps-smask", "gaps-gd", 1.6)])
         claims += _chain(ablation, [("T.Inv over text alone", "gaps-alignd", "gaps-smask", 3.1)])
+    real = {name: gfss_runs(work / "gfss/1/rows" / name) for name in ("gaps-real", "gaps-alignd")}
+    if real["gaps-real"]:
+        novel = _points(spread(map(_novel, real["gaps-real"].values())))
+        parts.append(f"With inverted samples that start from their real pair (ours; GAPS, 1 shot): novel {novel}.\n")
+        claims += _chain(real, [("a start from real pairs (ours) over from noise", "gaps-real", "gaps-alignd", None)])
     longer = {f"{name}-long": gfss_runs(work / f"gfss/1/rows/{name}-long") for name in LONG}
     if any(longer.values()):
         parts.append(f"## GAPS trained longer (not in the paper)\n\n{_table_longer(longer)}")
@@ -85,6 +100,9 @@ def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapp
     curve = _curve(work, out, per_class)
     if curve:
         parts.append(f"## Fig. A12: samples per novel class\n\n{curve}")
+    folds = _table_folds(work)
+    if folds:
+        parts.append(f"## Table 1 on the other folds, 1 shot, one run\n\n{folds}")
     fss = [found for run in range(runs) if (found := _fss_run(work / "fss" / str(run)))]
     if fss:
         parts.append(f"## Table 2: Emoji-FSS test classes, 1 shot\n\n{_table_2(fss)}{_bars(fss, out)}")
@@ -100,9 +118,9 @@ HEAD = """# The paper's tables on the pocket world
 
 Made by `make reproduce` (at most {runs} runs; {per_class} synthetic samples per novel class unless said otherwise).
 The world is emoji drawn by a toy model, so only the *order* of rows can be compared with the published figures, which
-are for photographs with Stable Diffusion. Settings were chosen on Emoji-5i's fold 2; fold 3 and the test classes are
-reported. A gain is the mean difference of runs with the same few shots, ± its standard deviation over runs; "within
-noise" is a gain smaller than that. Figures are IoU in percent.
+are for photographs with Stable Diffusion. Settings were chosen on Emoji-5i's folds 0 to 2 and on validation classes;
+fold 3 and the test classes are reported. A gain is the mean difference of runs with the same few shots, ± its standard
+deviation over runs; "within noise" is a gain smaller than that. Figures are IoU in percent.
 """
 
 
@@ -134,7 +152,9 @@ def _table_1_claims(rows: Mapping[str, Mapping[int, RunResult]], shots: int) -> 
     return claims
 
 
-def _chain(rows: Mapping[str, Mapping[int, RunResult]], wanted: Sequence[tuple[str, str, str, float]]) -> list[Claim]:
+def _chain(
+    rows: Mapping[str, Mapping[int, RunResult]], wanted: Sequence[tuple[str, str, str, float | None]]
+) -> list[Claim]:
     """Claims on novel IoU after the last step, over the runs that both rows have."""
     claims = []
     for words, better, worse, published in wanted:
@@ -164,6 +184,25 @@ def _table_longer(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
         lines.append([words, *figures, str(len(found))])
     note = f"\nTable 1's rows after {LONG_ITERATIONS} iterations instead of 100: do samples give more than training?\n"
     return Table(["method", "base", "novel", "HM", "runs"], lines).markdown() + note
+
+
+def _table_folds(work: Path) -> str:
+    """Base and novel IoU of each fold's only run; fold 3's is its first, with the same seed."""
+    places = {fold: work / "folds" / fold / "1/rows" for fold in OTHER_FOLDS} | {"3": work / "gfss/1/rows"}
+    lines = []
+    for name in FOLD_ROWS:
+        runs = {fold: gfss_runs(rows / name).get(0) for fold, rows in places.items()}
+        figures = [DASH if run is None else _base_novel(last(run)) for run in runs.values()]
+        novel = [_novel(run) for run in runs.values() if run is not None]
+        lines.append([TABLE_1[1][name][0], *figures, _points(spread(novel))])
+    if all(figure == DASH for line in lines for figure in line[1 : 1 + len(OTHER_FOLDS)]):
+        return ""
+    note = "\nBase / novel. Settings were chosen on folds 0 to 2.\n"
+    return Table(["method", *(f"fold {fold}" for fold in places), "novel, over folds"], lines).markdown() + note
+
+
+def _base_novel(scores: Scores) -> str:
+    return f"{percent(scores.base)} / {percent(scores.novel)}"
 
 
 def _table_a2(
@@ -216,6 +255,7 @@ def _fss_run(folder: Path) -> FssRun | None:
         "results": {"1R": 0, "coarse": 1, "smask": 2, "full": 3},
         "results-grounding": {"gd": 2},
         "results-tested": {"tested": 3},
+        "results-real": {"real": 3},
     }
     rows: dict[str, tuple[float, float]] = {}
     by_class: dict[str, Mapping[str, float]] = {}
@@ -245,7 +285,7 @@ def _table_2(runs: Sequence[FssRun]) -> str:
 
 def _table_2_claims(runs: Sequence[FssRun]) -> list[Claim]:
     claims = []
-    for words, better, worse, place, published in (
+    wanted: tuple[tuple[str, str, str, int, float | None], ...] = (
         ("text + GD hurts, overall", "1R", "gd", 0, 5.1),
         ("text + GD hurts, OOD", "1R", "gd", 1, 7.3),
         ("S.Mask over GD, overall", "smask", "gd", 0, 5.8),
@@ -255,7 +295,10 @@ def _table_2_claims(runs: Sequence[FssRun]) -> list[Claim]:
         ("T.Inv over text alone, OOD", "full", "smask", 1, 1.3),
         ("full method, all samples tested, over 1R, overall", "tested", "1R", 0, 1.8),
         ("full method, all samples tested, over 1R, OOD", "tested", "1R", 1, 0.7),
-    ):
+        ("full method, from real pairs (ours), over 1R, overall", "real", "1R", 0, None),
+        ("full method, from real pairs (ours), over 1R, OOD", "real", "1R", 1, None),
+    )
+    for words, better, worse, place, published in wanted:
         both = [run.rows for run in runs if better in run.rows and worse in run.rows]
         ours, theirs = ([rows[name][place] for rows in both] for name in (better, worse))
         claims.append(Claim(f"FSS: {words}", ours, theirs, published))
