@@ -48,12 +48,15 @@ class Made:
         files: already written, relative to the folder.
         measured: figures taken on the way.
         problems: inputs of the item that had to be left out.
+        write: writes what is not on the disk yet, in another thread (``engine/writer.py``); returns its files and further
+            figures.
     """
 
     item: Item
-    files: Sequence[str]
+    files: Sequence[str] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[InputError] = ()
+    write: Callable[[], tuple[Sequence[str], Mapping[str, Any]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Stage(ABC, Generic[Asked]):
         """Do that, and advance by as many units, even where another process turns out to have done it meanwhile."""
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Compute a whole group, but write and yield only the items whose ids are ``wanted``: the others are done.
+        """Compute a whole group, but yield, written or to be, only the items whose ids are ``wanted``: the others are done.
 
         This one makes one item after another; a stage that computes them together has its own.
         """
@@ -152,7 +155,7 @@ class Stage(ABC, Generic[Asked]):
             advance(self.units([item]), item.id)
 
     def make(self, item: Item) -> Made:
-        """Make one item and write its files."""
+        """Make one item, and write its files or have them written."""
         raise NotImplementedError
 
     def review(self, records: Mapping[str, Record], progress: Progress) -> Iterator[Record]:

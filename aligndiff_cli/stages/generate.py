@@ -214,7 +214,7 @@ class GenerateStage(Stage[GenerateOptions]):
         return Item(item_id, cls, {**inputs, **real, **self.prompting.inputs(cls)}, {**parameters, **drawn})
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Sample one batch and write its images and coarse maps.
+        """Sample one batch and have its images and coarse maps written.
 
         A batch is always full: the last bits of an image depend on how many are drawn with it, and more may be asked
         for later.
@@ -241,16 +241,22 @@ class GenerateStage(Stage[GenerateOptions]):
         for item, prompt, seed, image, soft, mask in zip(group, prompts, seeds, images, coarse, masks, strict=False):
             if item.id not in wanted:
                 continue
-            files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]
-            write_png(self.out / files[0], image)
-            write_png(self.out / files[1], quantise(soft))
-            if mask is not None:
-                files.append(f"{layout.REAL}/{item.id}.png")
-                write_png(self.out / files[2], mask)
             told = replace(item, parameters={**item.parameters, "prompt": str(prompt), "seed": seed})
-            covered = float((soft >= self.model.defaults.mask_threshold).mean())
-            yield Made(told, files, {"coarse_area": round(covered, 4)})
+            yield Made(told, write=partial(self._write, item.id, image, soft, mask))
         advance(len(group), group[0].cls)
+
+    def _write(
+        self, item_id: str, image: np.ndarray, soft: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[list[str], dict[str, float]]:
+        """Write an image, its coarse map, and the real mask it has; the files, and how much the coarse mask covers."""
+        pictures = {layout.IMAGES: image, layout.COARSE: quantise(soft)}
+        if mask is not None:
+            pictures[layout.REAL] = mask
+        files = {f"{folder}/{item_id}.png": picture for folder, picture in pictures.items()}
+        for name, picture in files.items():
+            write_png(self.out / name, picture)
+        covered = float((soft >= self.model.defaults.mask_threshold).mean())
+        return list(files), {"coarse_area": round(covered, 4)}
 
     def _start(self, group: Sequence[Item]) -> tuple[Start | None, Sequence[np.ndarray | None]]:
         """What a full batch starts from, and the real mask of each item."""
