@@ -48,7 +48,7 @@ class Made:
         files: already written, relative to the folder.
         measured: figures taken on the way.
         problems: inputs of the item that had to be left out.
-        write: writes what is not on the disk yet, in another thread (``engine/writer.py``); returns its files and further
+        write: writes what is not on the disk yet, in another thread (``engine/writer.py``); returns the files and more
             figures.
     """
 
@@ -145,7 +145,7 @@ class Stage(ABC, Generic[Asked]):
         """Do that, and advance by as many units, even where another process turns out to have done it meanwhile."""
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Compute a whole group, but yield, written or to be, only the items whose ids are ``wanted``: the others are done.
+        """Compute a whole group, but write and yield only the items whose ids are ``wanted``: the others are done.
 
         This one makes one item after another; a stage that computes them together has its own.
         """

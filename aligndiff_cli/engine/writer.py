@@ -1,8 +1,8 @@
 """Files and records are written by a thread of their own, beside what is being made next.
 
-Encoding pictures, hashing them and waiting for the disk take a core what a GPU could be given work in. The order is that
-in which things were made, and a record is written when its item's files are on the disk, so a run that is killed leaves
-what it would leave without the thread: a few items less, at most.
+Pictures are encoded and hashed, and the disk is waited for, while a GPU has the next batch. The order is that in which
+things were made, and a record is written when its item's files are on the disk, so a run that is killed leaves what it
+would leave without the thread: a few items less, at most.
 """
 
 from __future__ import annotations

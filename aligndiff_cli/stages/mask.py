@@ -185,7 +185,7 @@ class MaskStage(Stage[MaskOptions]):
         ):
             if group[index].id in wanted:
                 item, found = group[index], self._sharpened(images, index, result)
-                yield Made(item, write=partial(self._write, item.id, *found))
+                yield Made(item, measured=self.refiner.measured(), write=partial(self._write, item.id, *found))
 
     def _sharpened(self, images: Sequence[np.ndarray], index: int, result: Refined) -> tuple[Refined, dict[str, Any]]:
         """The result with sharper edges where that is asked for and found, and what was measured on the way."""
