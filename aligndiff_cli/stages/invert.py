@@ -91,6 +91,7 @@ class InvertStage(Stage[InvertOptions]):
             insertion=o.insertion,
             framing=o.framing,
             mask_mode=o.latent_mask,
+            checkpointing=o.checkpointing,
         )
 
     def verify(self) -> None:
@@ -109,6 +110,10 @@ class InvertStage(Stage[InvertOptions]):
             dtype=about.precision,
             vae_tiling=about.tiles(*(s.size or about.image_size)),
         )
+
+    def told(self) -> dict[str, Any]:
+        """Whether memory was saved; the embeddings are the same."""
+        return {"checkpointing": True} if self.options.checkpointing else {}
 
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.description import PUBLISHED_SIZE
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
@@ -75,7 +76,7 @@ def _backbone(
         raise UsageError(f"{source} brings its own backbone", remedy="Leave out --backbone.")
     if backbone is not None:
         return load_backbone(backbone, device)
-    return Backbone(build_resnet(inside, source), IMAGENET_MEAN, IMAGENET_STD).to(device)
+    return precision.placed(Backbone(build_resnet(inside, source), IMAGENET_MEAN, IMAGENET_STD), device)
 
 
 def _depths(learned: Mapping[str, Tensor], source: Path) -> list[int]:

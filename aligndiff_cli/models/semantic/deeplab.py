@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import ResNetConfig, ResNetModel
 
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.semantic.cosine import CosineHead
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -33,6 +34,8 @@ class Architecture:
 
 class DeepLab(nn.Module):
     """Images to features, features to logits over the classes learnt so far.
+
+    On CUDA features are computed in half precision (``models/precision.py``); they and the logits are float32.
 
     Args:
         config: of the ResNet; its weights are loaded apart.
@@ -71,7 +74,9 @@ class DeepLab(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> the ResNet's last map (N, C, h, w)."""
         pixels = (images.to(self.mean.device).float() / 255 - self.mean) / self.std
-        return self.backbone(pixels).last_hidden_state
+        with precision.half(pixels.device, precision.TRAINED):
+            found = self.backbone(pixels).last_hidden_state
+        return precision.single(found)
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> features (N, D, h, w), neither normalised nor rectified."""
@@ -102,8 +107,10 @@ class Aspp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, D, h, w)."""
-        whole = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
-        return self.project(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
+        with precision.half(x.device, precision.TRAINED):
+            whole = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+            found = self.project(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
+        return precision.single(found)
 
 
 def _conv(channels: int, width: int, kernel: int, rate: int) -> nn.Sequential:
