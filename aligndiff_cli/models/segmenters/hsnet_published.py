@@ -27,6 +27,8 @@ PARTS = {
     "decoder1": "coarse_decoder",
     "decoder2": "fine_decoder",
 }
+PAIRS = 8
+"""Of a query and a support, that a GPU compares at once; a CPU gains nothing by more than one."""
 CONVOLUTIONS = {"conv1": "query", "conv2": "support"}
 """The checkpoint's names of the parts, and of a center-pivot convolution's halves -> those of :class:`HSNet`."""
 KEY = re.compile(r"hpn_learner\.(\w+)\.(\d+)\.(?:(conv\d)\.)?(\w+)$")
@@ -61,7 +63,7 @@ def load_published_hsnet(
     features = _backbone(tensors, source, backbone, device)
     net = HSNet(_depths(learned, source))
     load_renamed(net, learned, own_name, source)
-    return HsnetSegmenter(features, net.float(), size or PUBLISHED_SIZE, batch=1)
+    return HsnetSegmenter(features, net.float(), size or PUBLISHED_SIZE, batch=PAIRS if device.type == "cuda" else 1)
 
 
 def _backbone(

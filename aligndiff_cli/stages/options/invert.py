@@ -84,8 +84,8 @@ class InvertOptions(DiffusionOptions):
     checkpointing: Annotated[
         bool,
         Flag(
-            "Compute parts of the denoiser twice instead of keeping them for the backward pass: far less memory for about "
-            "a third more time, and the same v*. For SDXL and larger models, where --instances 1 does not fit.",
+            "Compute the denoiser's blocks again in the backward pass instead of keeping all they made: far less "
+            "memory for about a third more time, and the same v*. For SDXL and larger models.",
             MODEL,
             decides=False,
         ),
