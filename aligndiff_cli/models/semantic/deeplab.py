@@ -73,14 +73,19 @@ class DeepLab(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> the ResNet's last map (N, C, h, w)."""
-        pixels = (images.to(self.mean.device).float() / 255 - self.mean) / self.std
-        with precision.half(pixels.device, precision.TRAINED):
-            found = self.backbone(pixels).last_hidden_state
+        with precision.half(self.mean.device, precision.TRAINED):
+            found = self._last_map(images)
         return precision.single(found)
+
+    def _last_map(self, images: Tensor) -> Tensor:
+        pixels = (images.to(self.mean.device).float() / 255 - self.mean) / self.std
+        return self.backbone(pixels).last_hidden_state
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> features (N, D, h, w), neither normalised nor rectified."""
-        return self.aspp(self.encode(images))
+        with precision.half(self.mean.device, precision.TRAINED):
+            found = self.aspp(self._last_map(images))
+        return precision.single(found)
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> logits (N, classes, H, W), resized bilinearly."""
@@ -107,10 +112,8 @@ class Aspp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, D, h, w)."""
-        with precision.half(x.device, precision.TRAINED):
-            whole = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
-            found = self.project(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
-        return precision.single(found)
+        whole = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+        return self.project(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
 
 
 def _conv(channels: int, width: int, kernel: int, rate: int) -> nn.Sequential:
