@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from aligndiff_cli.disk import layout
-from aligndiff_cli.disk.digest import file_digest, has_digest
+from aligndiff_cli.disk.digest import has_digest
 from aligndiff_cli.engine.failures import read_failures, write_failures
 from aligndiff_cli.engine.known_files import keep, known_files
 from aligndiff_cli.engine.lock import Claim
-from aligndiff_cli.engine.manifest import Inside, ManifestWriter, Record, contained, read_records, rewrite
+from aligndiff_cli.engine.manifest import Inside, ManifestWriter, Record, read_records, rewrite
 from aligndiff_cli.engine.run_file import RunFile, own_run, read_run, write_run
 from aligndiff_cli.engine.sharing import (
     enter,
@@ -32,8 +32,9 @@ from aligndiff_cli.engine.sharing import (
     unpack,
     worker_manifest,
 )
-from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary, plain
+from aligndiff_cli.engine.stage import Item, Plan, Stage, Summary, plain
 from aligndiff_cli.engine.workers import Progress, Team
+from aligndiff_cli.engine.writer import Writer
 from aligndiff_cli.errors import AligndiffError, FolderError, GroupError, InputError, UsageError
 
 log = logging.getLogger(__name__)
@@ -123,11 +124,12 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
             prepare(stage, [p.group for p in pending], team, shown)
             made = 0
             problems: list[AligndiffError] = []
-            for part in pending:
-                if team.share.has(part.index):
-                    done, failed = _run_group(stage, part, manifest, shown)
-                    made += done
-                    problems += failed
+            with Writer(stage.out, manifest.commit) as writer:
+                for part in pending:
+                    if team.share.has(part.index):
+                        done, failed = _run_group(stage, part, writer, shown)
+                        made += done
+                        problems += failed
         unchanged = None if pending or team.share.name else records
         return end(stage, plan, claim, team, made, problems, progress, unchanged)
 
@@ -162,16 +164,14 @@ def prepare(stage: Stage, groups: Sequence[Sequence[Item]], team: Team, shown: P
         team.in_turn(lambda: stage.prepare(groups, shown.advance))
 
 
-def _run_group(
-    stage: Stage, part: Pending, manifest: ManifestWriter, shown: Progress
-) -> tuple[int, list[AligndiffError]]:
-    """Run one group and commit its missing items; a bad input ends the group, not the run."""
+def _run_group(stage: Stage, part: Pending, writer: Writer, shown: Progress) -> tuple[int, list[AligndiffError]]:
+    """Run one group and have its missing items written; a bad input ends the group, not the run."""
     done = 0
     problems: list[AligndiffError] = []
     try:
         for result in stage.run(part.group, {item.id for item in part.missing}, shown.advance):
             problems += result.problems
-            manifest.commit(to_record(stage.out, result))
+            writer.put(result)
             done += 1
     except InputError as error:
         if len(part.group) > 1 and not isinstance(error, GroupError):
@@ -228,13 +228,6 @@ def review(stage: Stage, records: Mapping[str, Record], progress: Progress) -> l
             manifest.commit(record)
             changed.append(record)
     return changed
-
-
-def to_record(folder: Path, made: Made) -> Record:
-    """The record of a finished item, with the digests of its files as they lie on the disk."""
-    outputs = {name: file_digest(contained(folder, name)) for name in made.files}
-    item = made.item
-    return Record(item.id, item.cls, dict(item.inputs), outputs, dict(item.parameters), dict(made.measured))
 
 
 def check_same_run(folder: Path, run: RunFile, force: bool) -> None:

@@ -48,12 +48,15 @@ class Made:
         files: already written, relative to the folder.
         measured: figures taken on the way.
         problems: inputs of the item that had to be left out.
+        write: writes what is not on the disk yet, in another thread (``engine/writer.py``); returns the files and more
+            figures.
     """
 
     item: Item
-    files: Sequence[str]
+    files: Sequence[str] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[InputError] = ()
+    write: Callable[[], tuple[Sequence[str], Mapping[str, Any]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class Stage(ABC, Generic[Asked]):
             advance(self.units([item]), item.id)
 
     def make(self, item: Item) -> Made:
-        """Make one item and write its files."""
+        """Make one item, and write its files or have them written."""
         raise NotImplementedError
 
     def review(self, records: Mapping[str, Record], progress: Progress) -> Iterator[Record]:

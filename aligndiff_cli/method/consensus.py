@@ -54,8 +54,10 @@ class Gives(Protocol[K]):
 class FewShot(Protocol[State, Seen]):
     """f_theta and FSSCond of Algorithm 1, whatever is behind them."""
 
-    batch: int
-    """Images that it sees at once."""
+    @property
+    def batch(self) -> int:
+        """Images that it sees at once."""
+        ...
 
     def see(self, images: Sequence[Image]) -> Sequence[Seen]:
         """What an image is to it, whatever it is conditioned on: the part that is worth doing once."""

@@ -82,9 +82,9 @@ class NoiseLearner:
 
         def loss(_: int, batch: tuple[Tensor, Tensor]) -> Tensor:
             pixels, labels = batch
-            return F.cross_entropy(model(pixels), labels.to(self._device), ignore_index=IGNORE)
+            return F.cross_entropy(model(pixels), labels, ignore_index=IGNORE)
 
-        drawn = batches(draw, seed, name, range(settings.steps), settings.batch)
+        drawn = batches(draw, seed, name, range(settings.steps), settings.batch, self._device)
         fit(optimizer, drawn, loss, lambda step: poly(step, settings.steps), lambda *_: self._advance(1))
         check_learnt(model)
         model.eval()

@@ -215,15 +215,15 @@ class ComposeStage(Stage[ComposeOptions]):
         return cut_out(*foreground.load(), pool.class_id, foreground_id)
 
     def make(self, item: Item) -> Made:
-        """Compose and write one scene."""
+        """Compose one scene and have it written."""
         image, labels = self._base.load(item.parameters["base"])
         objects = [
             (self._cutout(o["sample"]), Placement(0, 0, o["scale"], *o["place"])) for o in item.parameters["objects"]
         ]
         scene = paste(image, labels, objects, self.options.scale_of)
         instances = list(zip([cutout.class_id for cutout, _ in objects], scene.visible, strict=True))
-        files, measured = self._format.write(item.id, scene.image, scene.labels, instances)
-        return Made(item, files, {**measured, "hidden": len(scene.hidden), "objects": len(objects)})
+        write = partial(self._format.write, item.id, scene.image, scene.labels, instances)
+        return Made(item, measured={"hidden": len(scene.hidden), "objects": len(objects)}, write=write)
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Write the lists that make the folder a data set, and a contact sheet."""

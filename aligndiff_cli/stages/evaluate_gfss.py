@@ -18,6 +18,7 @@ from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult, conf
 from aligndiff_cli.evaluation.gfss_tables import gfss_document, gfss_report
 from aligndiff_cli.method.prompts import class_words
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.at_once import AtOnce
 from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.deeplab import DeepLab
@@ -60,6 +61,7 @@ class GfssStage(Stage[GfssOptions]):
         self._opened = Runs(options, self.base_choice)
         self._runs: dict[str, Run] = {}
         self._trained: dict[str, tuple[DeepLab, Any]] = {}
+        self._at_once = AtOnce(PREDICTED)
 
     @cached_property
     def settings(self) -> NovelSettings:
@@ -152,6 +154,7 @@ class GfssStage(Stage[GfssOptions]):
             measured = {
                 "last": {"base": final.base, "novel": final.novel, "hm": final.hm},
                 "mean over steps": {"base": mean.base, "novel": mean.novel, "hm": mean.hm},
+                **self._at_once.measured(),
             }
             yield Made(item, [name], measured)
 
@@ -204,13 +207,18 @@ class GfssStage(Stage[GfssOptions]):
             sample = fold.query.images[index] if index < len(fold.query.images) else None
             full = len(waiting) == PREDICTED
             if waiting and (sample is None or full or sample[0].shape != waiting[0][0].shape):
-                for found, (_, labels) in zip(predict(model, [i for i, _ in waiting]), waiting, strict=True):
+                for found, (_, labels) in zip(self._predict(model, [i for i, _ in waiting]), waiting, strict=True):
                     total = total + confusion(fold.rows.numbers[found], fold.rows.to_numbers(labels), seen)
                 advance(len(waiting))
                 waiting = []
             if sample is not None:
                 waiting.append(sample)
         return total
+
+    def _predict(self, model: DeepLab, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """The rows of the classifier (H, W) in each of some images of one size."""
+        for found in self._at_once.parts(len(images), lambda part: predict(model, images[part])):
+            yield from found
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """Sum up, and write the tables."""

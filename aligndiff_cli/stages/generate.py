@@ -36,6 +36,7 @@ from aligndiff_cli.stages.samples import INVERTED, TEXT
 from aligndiff_cli.stages.scoring import SCORE_COLUMNS, SCORED_BY, Scorer, score_cells
 
 if TYPE_CHECKING:
+    from aligndiff_cli.models.at_once import AtOnce
     from aligndiff_cli.models.diffusion.model import DiffusionModel
     from aligndiff_cli.models.diffusion.start import Start
 
@@ -82,6 +83,13 @@ class GenerateStage(Stage[GenerateOptions]):
     def model(self) -> DiffusionModel:
         """The diffusion model, loaded when first needed."""
         return load_model(self._source, self.options)
+
+    @cached_property
+    def at_once(self) -> AtOnce:
+        """How many images are sampled together."""
+        from aligndiff_cli.models.at_once import AtOnce
+
+        return AtOnce(self.options.batch)
 
     @cached_property
     def sample_options(self) -> SampleOptions:
@@ -214,16 +222,25 @@ class GenerateStage(Stage[GenerateOptions]):
         return Item(item_id, cls, {**inputs, **real, **self.prompting.inputs(cls)}, {**parameters, **drawn})
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
-        """Sample one batch and write its images and coarse maps.
+        """Sample one batch and have its images and coarse maps written.
 
         A batch is always full: the last bits of an image depend on how many are drawn with it, and more may be asked
-        for later.
+        for later. For the same reason a record tells where memory held only a part of it.
         """
+        for drawn in self.at_once.parts(len(group), lambda part: list(self._draw(group[part]))):
+            for item, image, soft, mask in drawn:
+                if item.id in wanted:
+                    write = partial(self._write, item.id, image, soft, mask)
+                    yield Made(item, measured=self.at_once.measured(), write=write)
+        advance(len(group), group[0].cls)
+
+    def _draw(self, group: Sequence[Item]) -> Iterator[tuple[Item, np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Each item with what was drawn for it: its image, its coarse map, and the real mask it has."""
         from aligndiff_cli.models.diffusion.sampling import sample
 
         prompts = [self._prompt(item) for item in group]
         seeds = [item_seed(self.options.seed, item.id) for item in group]
-        empty = self.options.batch - len(group)
+        empty = self.at_once.size - len(group)
         options = replace(self.sample_options, negative=self.prompting.negative(group[0].cls))
         start, masks = self._start(group)
         try:
@@ -239,25 +256,28 @@ class GenerateStage(Stage[GenerateOptions]):
             raise GroupError(f"{error.what}, with the embeddings {names}", self.options.bank, error.remedy) from error
         assert coarse is not None  # SampleOptions.capture is on
         for item, prompt, seed, image, soft, mask in zip(group, prompts, seeds, images, coarse, masks, strict=False):
-            if item.id not in wanted:
-                continue
-            files = [f"{folder}/{item.id}.png" for folder in (layout.IMAGES, layout.COARSE)]
-            write_png(self.out / files[0], image)
-            write_png(self.out / files[1], quantise(soft))
-            if mask is not None:
-                files.append(f"{layout.REAL}/{item.id}.png")
-                write_png(self.out / files[2], mask)
-            told = replace(item, parameters={**item.parameters, "prompt": str(prompt), "seed": seed})
-            covered = float((soft >= self.model.defaults.mask_threshold).mean())
-            yield Made(told, files, {"coarse_area": round(covered, 4)})
-        advance(len(group), group[0].cls)
+            told = {**item.parameters, "prompt": str(prompt), "seed": seed}
+            yield replace(item, parameters=told), image, soft, mask
+
+    def _write(
+        self, item_id: str, image: np.ndarray, soft: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[list[str], dict[str, float]]:
+        """Write an image, its coarse map, and the real mask it has; the files, and how much the coarse mask covers."""
+        pictures = {layout.IMAGES: image, layout.COARSE: quantise(soft)}
+        if mask is not None:
+            pictures[layout.REAL] = mask
+        files = {f"{folder}/{item_id}.png": picture for folder, picture in pictures.items()}
+        for name, picture in files.items():
+            write_png(self.out / name, picture)
+        covered = float((soft >= self.model.defaults.mask_threshold).mean())
+        return list(files), {"coarse_area": round(covered, 4)}
 
     def _start(self, group: Sequence[Item]) -> tuple[Start | None, Sequence[np.ndarray | None]]:
         """What a full batch starts from, and the real mask of each item."""
         if not self._starts or group[0].parameters["start"] == "noise":
             return None, [None] * len(group)
         height, width = self.sample_options.height or 0, self.sample_options.width or 0
-        return self._starts.of_group(group, self.options.batch, height, width)
+        return self._starts.of_group(group, self.at_once.size, height, width)
 
     def _prompt(self, item: Item) -> Prompt:
         embedding = None

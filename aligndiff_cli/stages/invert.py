@@ -34,6 +34,7 @@ from aligndiff_cli.stages.common import (
 from aligndiff_cli.stages.options.invert import InvertOptions
 
 if TYPE_CHECKING:
+    from aligndiff_cli.models.at_once import AtOnce
     from aligndiff_cli.models.diffusion.inversion import Instance, Inversion
     from aligndiff_cli.models.diffusion.model import DiffusionModel
 
@@ -65,6 +66,13 @@ class InvertStage(Stage[InvertOptions]):
         return load_model(self._source, self.options)
 
     @cached_property
+    def at_once(self) -> AtOnce:
+        """How many instances are learnt together."""
+        from aligndiff_cli.models.at_once import AtOnce
+
+        return AtOnce(self.options.instances)
+
+    @cached_property
     def inversion(self) -> InversionOptions:
         """The settings of Eq. 3, with the model's own values filled in."""
         o = self.options
@@ -83,6 +91,7 @@ class InvertStage(Stage[InvertOptions]):
             insertion=o.insertion,
             framing=o.framing,
             mask_mode=o.latent_mask,
+            checkpointing=o.checkpointing,
         )
 
     def verify(self) -> None:
@@ -101,6 +110,10 @@ class InvertStage(Stage[InvertOptions]):
             dtype=about.precision,
             vae_tiling=about.tiles(*(s.size or about.image_size)),
         )
+
+    def told(self) -> dict[str, Any]:
+        """Whether memory was saved; the embeddings are the same."""
+        return {"checkpointing": True} if self.options.checkpointing else {}
 
     def models(self) -> dict[str, dict[str, str]]:
         """The diffusion model."""
@@ -156,18 +169,8 @@ class InvertStage(Stage[InvertOptions]):
 
     def run(self, group: Sequence[Item], wanted: Set[str], advance: Callable[..., None]) -> Iterator[Made]:
         """Learn the embeddings of one batch of instances."""
-        from aligndiff_cli.models.diffusion.inversion import invert
-
-        note = ", ".join(item.id for item in group)
         instances = [self._instance(item.id) for item in group]
-        seeds = [item_seed(self.options.seed, item.id) for item in group]
-        learnt = invert(
-            self.model,
-            instances,
-            self.inversion,
-            seeds,
-            lambda step, total, loss: advance(1, f"loss {loss:.4f}  {note[:60]}"),
-        )
+        learnt = self._learn(group, instances, advance)
         asked = [found for found in zip(group, instances, learnt, strict=True) if found[0].id in wanted]
         good = [found for found in asked if not found[2].diverged]
         problems = []
@@ -179,6 +182,27 @@ class InvertStage(Stage[InvertOptions]):
         for number, found in enumerate(good):
             made = self._write(*found)
             yield made if number else replace(made, problems=problems)
+
+    def _learn(
+        self, group: Sequence[Item], instances: Sequence[Instance], advance: Callable[..., None]
+    ) -> list[Inversion]:
+        """The embeddings of a batch, in parts where memory does not hold it; a step of a part is a part of a step."""
+        from aligndiff_cli.models.diffusion.inversion import invert
+
+        seeds = [item_seed(self.options.seed, item.id) for item in group]
+        note = ", ".join(item.id for item in group)
+        told = 0
+
+        def learn(part: slice) -> list[Inversion]:
+            def tell(step: int, total: int, loss: float) -> None:
+                nonlocal told
+                done = (part.start * total + (part.stop - part.start) * step) // len(group)
+                advance(max(0, done - told), f"loss {loss:.4f}  {note[:60]}")
+                told = max(told, done)
+
+            return invert(self.model, instances[part], self.inversion, seeds[part], tell)
+
+        return [learnt for part in self.at_once.parts(len(group), learn) for learnt in part]
 
     def _instance(self, item_id: str) -> Instance:
         """The pairs of an item, framed as the model will see them."""
@@ -209,6 +233,7 @@ class InvertStage(Stage[InvertOptions]):
             "initial": inversion.initial._asdict(),
             "final": inversion.final._asdict(),
             "losses": [record._asdict() for record in inversion.losses],
+            **self.at_once.measured(),
         }
         return Made(item, files, measured)
 

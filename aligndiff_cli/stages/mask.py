@@ -184,7 +184,8 @@ class MaskStage(Stage[MaskOptions]):
             ClassImages(group[0].cls, ids, images, Lazy(ids, self._coarse.mask)), advance
         ):
             if group[index].id in wanted:
-                yield self._write(group[index], *self._sharpened(images, index, result))
+                item, found = group[index], self._sharpened(images, index, result)
+                yield Made(item, measured=self.refiner.measured(), write=partial(self._write, item.id, *found))
 
     def _sharpened(self, images: Sequence[np.ndarray], index: int, result: Refined) -> tuple[Refined, dict[str, Any]]:
         """The result with sharper edges where that is asked for and found, and what was measured on the way."""
@@ -193,8 +194,9 @@ class MaskStage(Stage[MaskOptions]):
         found = self.sharpener.sharpen(images[index], result.mask)
         return replace(result, mask=found.mask), {"sharpened": found.accepted, "sharpen_iou": round(found.iou, 4)}
 
-    def _write(self, item: Item, result: Refined, more: Mapping[str, Any]) -> Made:
-        name = f"{layout.MASKS}/{item.id}.png"
+    def _write(self, item_id: str, result: Refined, more: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+        """Write a mask; its file, and what was measured."""
+        name = f"{layout.MASKS}/{item_id}.png"
         write_png(self.out / name, result.mask.astype(np.uint8) * 255)
         measured = {
             "consensus_iou": round(result.iou, 4),
@@ -203,7 +205,7 @@ class MaskStage(Stage[MaskOptions]):
             "area": round(float(result.mask.mean()), 5),
             **more,
         }
-        return Made(item, [name], measured)
+        return [name], measured
 
     def finish(self, records: Mapping[str, Record]) -> Summary:
         """An overlay sheet and a line of the table for each class."""

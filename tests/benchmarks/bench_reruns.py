@@ -22,8 +22,8 @@ import numpy as np
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.engine.manifest import rewrite
 from aligndiff_cli.engine.run_file import write_run
-from aligndiff_cli.engine.runner import to_record
 from aligndiff_cli.engine.stage import Made, Stage
+from aligndiff_cli.engine.writer import to_record
 from aligndiff_cli.stages.generate import GenerateStage
 from aligndiff_cli.stages.mask import MaskStage
 from aligndiff_cli.stages.options.generate import GenerateOptions

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -128,10 +129,21 @@ def invert(
     v = [nn.Parameter(start.to(model.device)) for start in starts]
     held_out = draw_held_out(model, data, seeds, len(options.templates))
     initial = _held_out_losses(model, instances, options, v, held_out)
-    losses = _optimise(model, instances, options, seeds, data, v, progress)
+    with _checkpointed(model.denoiser) if options.checkpointing else nullcontext():
+        losses = _optimise(model, instances, options, seeds, data, v, progress)
     final = _held_out_losses(model, instances, options, v, held_out)
     learned = [own.detach().float().cpu() for own in v]
     return [Inversion(*found) for found in zip(learned, losses, initial, final, strict=True)]
+
+
+@contextmanager
+def _checkpointed(denoiser: Any) -> Iterator[None]:
+    """While open, the blocks of a U-Net or transformer of diffusers are computed again in the backward pass."""
+    denoiser.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        denoiser.disable_gradient_checkpointing()
 
 
 def _optimise(

@@ -34,6 +34,8 @@ class InversionOptions:
         framing: what of a picture is looked at, see ``method.framing``.
         mask_mode, mask_threshold: how masks are brought to the latent's resolution, see latent_mask.
         size: (height, width) images are resized to; None for the model's own.
+        checkpointing: whether the denoiser keeps only some of what it computes for the backward pass and computes the
+            rest again: less memory, more time, the same v*.
     """
 
     steps: int = 500
@@ -52,6 +54,7 @@ class InversionOptions:
     mask_mode: MaskMode = "nearest-exact"
     mask_threshold: float = 0.3
     size: tuple[int, int] | None = None
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         if not self.templates:

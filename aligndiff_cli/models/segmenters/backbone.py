@@ -15,6 +15,7 @@ from transformers import AutoConfig, PreTrainedModel, ResNetModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
 
 from aligndiff_cli.errors import ModelError, first_line
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.hub import network_folder
 from aligndiff_cli.models.pretrained import normalisation, pretrained, read_json
 from aligndiff_cli.models.segmenters.state_files import read_state
@@ -27,7 +28,8 @@ class Features(nn.Module):
     """What all feature extractors share: normalised pixels in, one map per stage out, nothing learnt.
 
     Args:
-        net: the network; set to eval mode, its weights frozen and kept in float32.
+        net: the network; set to eval mode, its weights frozen and kept in float32. On CUDA it computes in half
+            precision (``models/precision.py``); its maps are float32 everywhere.
         mean, std: per-channel statistics on the [0, 1] scale of RGB images.
     """
 
@@ -96,15 +98,16 @@ class Backbone(Features):
         Returns:
             One list per stage of tensors (N, C_stage, h, w).
         """
-        x = self.net.embedder(pixels)
         outputs: list[list[Tensor]] = []
-        for stage in self.net.encoder.stages[:last]:
-            blocks: list[Tensor] = []
-            for block in stage.layers:
-                before = block.layer(x) + block.shortcut(x)
-                blocks.append(before)
-                x = block.activation(before)
-            outputs.append(blocks)
+        with precision.half(pixels.device, precision.FROZEN):
+            x = self.net.embedder(pixels)
+            for stage in self.net.encoder.stages[:last]:
+                blocks: list[Tensor] = []
+                for block in stage.layers:
+                    before = block.layer(x) + block.shortcut(x)
+                    blocks.append(precision.single(before))
+                    x = block.activation(before)
+                outputs.append(blocks)
         return outputs
 
 
@@ -127,14 +130,15 @@ class AutoFeatures(Features):
 
     def maps(self, pixels: Tensor, stages: Sequence[int]) -> list[Tensor]:
         try:
-            outputs = self.net(pixels).feature_maps
+            with precision.half(pixels.device, precision.FROZEN):
+                outputs = self.net(pixels).feature_maps
         except ValueError as error:  # some are tied to the size they were trained at
             size = f"{pixels.shape[2]} x {pixels.shape[3]}"
             raise ModelError(
                 f"the backbone takes no images of {size} pixels ({first_line(error)})",
                 remedy="Pass the size in its config.json as --segmenter-size",
             ) from error
-        return [outputs[number - 1] for number in stages]
+        return [precision.single(outputs[number - 1]) for number in stages]
 
 
 def resize_image(image: Image, size: int | tuple[int, int]) -> Tensor:
@@ -184,7 +188,7 @@ def load_features(source: str | Path, device: torch.device | str = "cpu") -> Fea
         ) from error
     config.out_features = [name for name in config.stage_names if name != "stem"]
     mean, std = normalisation(folder)
-    return AutoFeatures(pretrained(network, folder, config=config), mean, std).to(device)
+    return precision.placed(AutoFeatures(pretrained(network, folder, config=config), mean, std), device)
 
 
 def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Backbone:
@@ -197,7 +201,7 @@ def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Bac
     """
     if Path(source).is_file():
         net = build_resnet(read_state(Path(source)).tensors, source)
-        return Backbone(net, IMAGENET_MEAN, IMAGENET_STD).to(device)
+        return precision.placed(Backbone(net, IMAGENET_MEAN, IMAGENET_STD), device)
     folder = network_folder(source)
     config = read_json(folder, "config.json")
     if config.get("model_type") != "resnet":
@@ -207,4 +211,4 @@ def load_backbone(source: str | Path, device: torch.device | str = "cpu") -> Bac
             "Give a ResNet in transformers' layout, e.g. microsoft/resnet-50.",
         )
     mean, std = normalisation(folder)
-    return Backbone(pretrained(ResNetModel, folder), mean, std).to(device)
+    return precision.placed(Backbone(pretrained(ResNetModel, folder), mean, std), device)

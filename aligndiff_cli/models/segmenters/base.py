@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aligndiff_cli.errors import InputError, ModelError
+from aligndiff_cli.models.at_once import AtOnce
 from aligndiff_cli.models.segmenters.backbone import Features, Image, two_sides
 
+T = TypeVar("T")
 Mask = npt.NDArray[np.bool_]
 SoftMap = npt.NDArray[np.float32]
 Pair = tuple[Image, Mask]
@@ -75,8 +77,13 @@ class Segmenter(Protocol):
     max_supports: int | None
     """Most accepted pairs that Algorithm 1 shows it by default, where each costs a pass; None for all."""
 
-    batch: int
-    """Pictures that are looked at together."""
+    at_once: AtOnce
+    """How many pictures are looked at together; it alone changes, where memory runs out."""
+
+    @property
+    def batch(self) -> int:
+        """Pictures that are looked at together now."""
+        ...
 
     def see(self, images: Sequence[Image]) -> list[Seen]:
         """Each image uint8 (H, W, 3) after the backbone, for ``condition`` and ``predict`` to take in its place."""
@@ -111,8 +118,13 @@ class FeatureSegmenter:
     def __init__(self, backbone: Features, size: int | None, *, batch: int = 8) -> None:
         self.backbone = backbone
         self.size = None if size is None else backbone.fit(size)
-        self.batch = batch
+        self.at_once = AtOnce(batch)
         self.fingerprint = f"{self.name}-{self.size or 'native'}-{backbone.fingerprint()}"
+
+    @property
+    def batch(self) -> int:
+        """Images per forward pass now."""
+        return self.at_once.size
 
     def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """What is read of pictures, pixels (N, 3, H, W); each part (N, ...)."""
@@ -138,13 +150,15 @@ class FeatureSegmenter:
     @torch.no_grad()
     def see(self, images: Sequence[Image]) -> list[Seen]:
         """Each image uint8 (H, W, 3) after the backbone."""
-        seen: dict[int, Seen] = {}
-        for group in self._groups(images):
+
+        def looked(group: Sequence[int]) -> Iterator[tuple[int, Seen]]:
             parts = self._parts([images[index] for index in group])
             for at, index in enumerate(group):
                 # clones, so that one of them can be dropped without the others
                 own = tuple(part[at : at + 1].clone() for part in parts)
-                seen[index] = Seen(own, _shape(images[index]), self._sides(images[index]), self.fingerprint)
+                yield index, Seen(own, _shape(images[index]), self._sides(images[index]), self.fingerprint)
+
+        seen = dict(self._in_groups(images, looked))
         return [seen[index] for index in range(len(images))]
 
     @torch.no_grad()
@@ -160,9 +174,12 @@ class FeatureSegmenter:
             )
         for index, (image, mask) in enumerate(pairs):
             _check_pair(_shape(image), mask, index)
-        groups = self._groups([image for image, _ in pairs])
-        parts = [self._encode([pairs[index] for index in group]) for group in groups]
-        return Conditioned(self.merge(parts, [len(group) for group in groups]), self.fingerprint, len(pairs))
+
+        def encoded(group: Sequence[int]) -> Iterator[tuple[tuple[Tensor, ...], int]]:
+            yield self._encode([pairs[index] for index in group]), len(group)
+
+        parts, counts = zip(*self._in_groups([image for image, _ in pairs], encoded), strict=True)
+        return Conditioned(self.merge(parts, counts), self.fingerprint, len(pairs))
 
     @torch.no_grad()
     def join(self, states: Sequence[Conditioned]) -> Conditioned:
@@ -179,11 +196,13 @@ class FeatureSegmenter:
         """Foreground probability of each image, float32 (H, W) in [0, 1] at the image's own size."""
         self._check_owner(state.owner)
         loaded = [images[index] for index in range(len(images))]
-        maps: dict[int, SoftMap] = {}
-        for group in self._groups(loaded):
+
+        def scored(group: Sequence[int]) -> Iterator[tuple[int, SoftMap]]:
             chunk = [loaded[index] for index in group]
             scores = self.score(state, self._parts(chunk), self._sides(chunk[0]))
-            maps |= {i: _to_size(score, _shape(loaded[i])) for i, score in zip(group, scores, strict=True)}
+            yield from ((i, _to_size(score, _shape(loaded[i]))) for i, score in zip(group, scores, strict=True))
+
+        maps = dict(self._in_groups(loaded, scored))
         return [maps[index] for index in range(len(loaded))]
 
     def _sides(self, image: Image | Seen) -> tuple[int, int]:
@@ -196,12 +215,18 @@ class FeatureSegmenter:
         scale = min(1.0, MAX_NATIVE / max(height, width))
         return self.backbone.fit(max(1, round(height * scale))), self.backbone.fit(max(1, round(width * scale)))
 
-    def _groups(self, images: Sequence[Image | Seen]) -> list[list[int]]:
-        """Indices of images that are looked at together: of one size, no more than a batch."""
+    def _in_groups(self, images: Sequence[Image | Seen], work: Callable[[Sequence[int]], Iterable[T]]) -> Iterator[T]:
+        """What comes of images that are looked at together: of one size, no more than fit.
+
+        Args:
+            work: is given their indices.
+        """
         alike: dict[tuple[int, int], list[int]] = {}
         for index, image in enumerate(images):
             alike.setdefault(self._sides(image), []).append(index)
-        return [own[at : at + self.batch] for own in alike.values() for at in range(0, len(own), self.batch)]
+        for own in alike.values():
+            for found in self.at_once.parts(len(own), lambda part, own=own: list(work(own[part]))):  # type: ignore[misc]
+                yield from found
 
     def _parts(self, images: Sequence[Image | Seen]) -> tuple[Tensor, ...]:
         """What is read of images of one size, those that are not seen yet at once."""

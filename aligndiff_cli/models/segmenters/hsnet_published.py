@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.segmenters.backbone import Backbone, load_backbone
 from aligndiff_cli.models.segmenters.description import PUBLISHED_SIZE
 from aligndiff_cli.models.segmenters.hsnet import HSNet, HsnetSegmenter
@@ -26,6 +27,8 @@ PARTS = {
     "decoder1": "coarse_decoder",
     "decoder2": "fine_decoder",
 }
+PAIRS = 8
+"""Of a query and a support, that a GPU compares at once; a CPU gains nothing by more than one."""
 CONVOLUTIONS = {"conv1": "query", "conv2": "support"}
 """The checkpoint's names of the parts, and of a center-pivot convolution's halves -> those of :class:`HSNet`."""
 KEY = re.compile(r"hpn_learner\.(\w+)\.(\d+)\.(?:(conv\d)\.)?(\w+)$")
@@ -60,7 +63,7 @@ def load_published_hsnet(
     features = _backbone(tensors, source, backbone, device)
     net = HSNet(_depths(learned, source))
     load_renamed(net, learned, own_name, source)
-    return HsnetSegmenter(features, net.float(), size or PUBLISHED_SIZE, batch=1)
+    return HsnetSegmenter(features, net.float(), size or PUBLISHED_SIZE, batch=PAIRS if device.type == "cuda" else 1)
 
 
 def _backbone(
@@ -75,7 +78,7 @@ def _backbone(
         raise UsageError(f"{source} brings its own backbone", remedy="Leave out --backbone.")
     if backbone is not None:
         return load_backbone(backbone, device)
-    return Backbone(build_resnet(inside, source), IMAGENET_MEAN, IMAGENET_STD).to(device)
+    return precision.placed(Backbone(build_resnet(inside, source), IMAGENET_MEAN, IMAGENET_STD), device)
 
 
 def _depths(learned: Mapping[str, Tensor], source: Path) -> list[int]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.segmenters.backbone import Backbone
 from aligndiff_cli.models.segmenters.base import Conditioned, pool_mask
 from aligndiff_cli.models.segmenters.ssp import SspSegmenter, SspSettings
@@ -73,7 +74,7 @@ def load_published_ssp(
     net.embedder = deep_stem(64 if stem is None else len(stem), net.config.embedding_size)
     dilate(net.encoder.stages[-1].layers)
     load_renamed(net, tensors, lambda key: transformers_name(key, STEM), source)
-    backbone = Backbone(net, IMAGENET_MEAN, IMAGENET_STD).to(device)
+    backbone = precision.placed(Backbone(net, IMAGENET_MEAN, IMAGENET_STD), device)
     return PublishedSspSegmenter(backbone, size, SspSettings(refine=refine), batch=BATCH)
 
 

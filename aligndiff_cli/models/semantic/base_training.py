@@ -82,11 +82,11 @@ def train_base(
         return augment(rng, *images[int(rng.integers(len(images)))], settings.crop)
 
     net = ranks.share(model.train())
-    drawn = batches(draw, seed, "base", range(first, steps), ranks.part(settings.batch))
+    drawn = batches(draw, seed, "base", range(first, steps), ranks.part(settings.batch), model.mean.device)
 
     def loss(_: int, batch: tuple[Tensor, Tensor]) -> Tensor:
         pixels, labels = batch
-        return batch_loss(net(pixels), labels.to(model.mean.device), ranks)
+        return batch_loss(net(pixels), labels, ranks)
 
     def after(taken: int, _: Tensor | None) -> None:
         advance(1)

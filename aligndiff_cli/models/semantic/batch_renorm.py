@@ -19,7 +19,7 @@ class BatchRenorm2d(nn.BatchNorm2d):
         """(N, C, h, w) -> (N, C, h, w)."""
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
-        variance, mean = torch.var_mean(input, (0, 2, 3), unbiased=False)
+        variance, mean = torch.var_mean(input.float(), (0, 2, 3), unbiased=False)
         sigma_b, sigma = (variance + self.eps).sqrt(), (self.running_var + self.eps).sqrt()
         r = (sigma_b / sigma).detach()
         d = ((mean - self.running_mean) / sigma).detach()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import ResNetConfig, ResNetModel
 
 from aligndiff_cli.errors import UsageError
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.semantic.cosine import CosineHead
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -33,6 +34,8 @@ class Architecture:
 
 class DeepLab(nn.Module):
     """Images to features, features to logits over the classes learnt so far.
+
+    On CUDA features are computed in half precision (``models/precision.py``); they and the logits are float32.
 
     Args:
         config: of the ResNet; its weights are loaded apart.
@@ -70,12 +73,19 @@ class DeepLab(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> the ResNet's last map (N, C, h, w)."""
+        with precision.half(self.mean.device, precision.TRAINED):
+            found = self._last_map(images)
+        return precision.single(found)
+
+    def _last_map(self, images: Tensor) -> Tensor:
         pixels = (images.to(self.mean.device).float() / 255 - self.mean) / self.std
         return self.backbone(pixels).last_hidden_state
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> features (N, D, h, w), neither normalised nor rectified."""
-        return self.aspp(self.encode(images))
+        with precision.half(self.mean.device, precision.TRAINED):
+            found = self.aspp(self._last_map(images))
+        return precision.single(found)
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) -> logits (N, classes, H, W), resized bilinearly."""

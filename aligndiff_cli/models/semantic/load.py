@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from aligndiff_cli.models import precision
 from aligndiff_cli.models.segmenters import POCKET
 from aligndiff_cli.models.segmenters.backbone import load_backbone
 from aligndiff_cli.models.semantic.base_training import BaseSettings
@@ -37,4 +38,4 @@ def build_deeplab(
         torch.manual_seed(seed)
         model = DeepLab(source.net.config, architecture, classes, mean, std)
     model.backbone.load_state_dict(source.net.state_dict())
-    return model.to(device)
+    return precision.placed(model, device)

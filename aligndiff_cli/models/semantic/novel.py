@@ -180,10 +180,11 @@ def _train(method: Method, number: int, advance: Callable[[int], None]) -> None:
     body = [parameter for name, parameter in learning if not name.startswith("head.")]
     groups = [{"params": body, "lr": s.backbone_lr}, {"params": model.head.parameters(), "lr": s.classifier_lr}]
     optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=method.weight_decay)
-    drawn = batches(method.draw, method.task.seed, f"novel/{number}", range(s.iterations), method.batch)
+    steps, device = range(s.iterations), model.mean.device
+    drawn = batches(method.draw, method.task.seed, f"novel/{number}", steps, method.batch, device)
 
     def loss(_: int, batch: tuple[Tensor, Tensor]) -> Tensor:
-        images, labels = batch[0], batch[1].to(model.mean.device)
+        images, labels = batch
         features = model.features(images)
         return method.loss(features, upsample(model.head(features), labels.shape[-2:]), labels, images)
 

@@ -106,6 +106,10 @@ class Refiner(ABC):
         """Units of work for a class of so many images."""
         return images
 
+    def measured(self) -> dict[str, int]:
+        """What a record should tell of how the network was run."""
+        return {}
+
     @abstractmethod
     def refine(self, group: ClassImages, advance: Advance) -> Results:
         """Index and result of each image once.
@@ -187,6 +191,9 @@ class ConsensusRefiner(Refiner):
             for p in self._real[cls]
         }
         return {SET_OF_IMAGES: joint_digest(images), "set of support pairs": joint_digest(real)}
+
+    def measured(self) -> dict[str, int]:
+        return self.segmenter.at_once.measured()
 
     def refine(self, group: ClassImages, advance: Advance) -> Results:
         results = refine(

@@ -81,6 +81,15 @@ class InvertOptions(DiffusionOptions):
         int,
         Flag("Instances that share one batch, each with its own v*. Lower it if memory runs out.", MODEL, 1),
     ] = 8
+    checkpointing: Annotated[
+        bool,
+        Flag(
+            "Compute the denoiser's blocks again in the backward pass instead of keeping all they made: far less "
+            "memory for about a third more time, and the same v*. For SDXL and larger models.",
+            MODEL,
+            decides=False,
+        ),
+    ] = False
     preview: Annotated[int, Flag("Pictures per embedding to look at.", MODEL, 0)] = 4
 
     def recorded(self) -> dict[str, Any]:

@@ -276,3 +276,24 @@ def test_several_templates_do_not_disturb_neighbours_and_repeat(model) -> None:
 def test_every_template_needs_its_v(templates, reason) -> None:
     with pytest.raises(UsageError, match=reason):
         InversionOptions(templates=templates)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl", "sd3", "flux-dev"])
+def test_checkpointing_computes_twice_and_finds_the_same(family: str, family_model) -> None:
+    model = family_model(family)
+    blocks = [module for module in model.denoiser.modules() if type(module).__name__.endswith("TransformerBlock")]
+    calls = []
+    # before, not after: what is computed again stops where all is there that the backward pass needs
+    hook = blocks[0].register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    options = replace(OPTIONS, size=None)
+    try:
+        (kept,) = invert(model, [instance("dog")], options, [1])
+        once = sum(calls)
+        calls.clear()
+        (twice,) = invert(model, [instance("dog")], replace(options, checkpointing=True), [1])
+    finally:
+        hook.remove()
+    assert (once, sum(calls)) == (OPTIONS.steps, 2 * OPTIONS.steps)
+    torch.testing.assert_close(twice.embedding, kept.embedding)
+    assert twice.final == pytest.approx(kept.final, rel=1e-4)
+    assert not model.denoiser.is_gradient_checkpointing

@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.models.at_once import AtOnce
 from aligndiff_cli.models.segmenters import load_segmenter
 from aligndiff_cli.models.segmenters.hsnet import HsnetSegmenter
-from aligndiff_cli.models.segmenters.hsnet_published import own_name
+from aligndiff_cli.models.segmenters.hsnet_published import PAIRS, own_name
 from tests.models.segmenters.checkpoints import State, hsnet_state, torchvision_state, torchvision_taps
 
 pytestmark = pytest.mark.slow
@@ -137,3 +138,17 @@ def test_what_does_not_fit_is_named(state: State, tmp_path: Path) -> None:
     refused(vgg, "VGG-16")
     refused(state, "holds weights of hsnet, not of ssp", UsageError, "ssp")
     refused(torchvision_state(DEPTHS), "no weights of HSNet or SSP.*--backbone")
+
+
+def test_several_queries_in_a_pass_give_the_masks_of_one_at_a_time(file: Path) -> None:
+    segmenter = load_segmenter("hsnet", weights=file, size=64, device="cpu")
+    assert segmenter.batch == 1, "a GPU compares more"
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (40, 70, 3), dtype=np.uint8) for _ in range(3)]
+    mask = np.zeros((40, 70), bool)
+    mask[10:30, 20:50] = True
+    state = segmenter.condition([(images[0], mask)])
+    alone = segmenter.predict(state, images)
+    segmenter.at_once = AtOnce(PAIRS)
+    for first, second in zip(alone, segmenter.predict(state, images), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from aligndiff_cli.errors import FolderError
+from aligndiff_cli.errors import FolderError, InputError
+from aligndiff_cli.method.seeds import item_seed
 from aligndiff_cli.models import training_state
+from aligndiff_cli.models.semantic import base_training
 from aligndiff_cli.models.semantic.base_training import BaseSettings, train_base
-from aligndiff_cli.models.semantic.batches import LabelledImage, batches
+from aligndiff_cli.models.semantic.batches import LabelledImage, batches, to_tensors
 from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.load import build_deeplab
 from aligndiff_cli.models.training_state import save_tensors
@@ -60,6 +64,41 @@ def test_batches_follow_from_seed_name_and_step_alone() -> None:
     assert not torch.equal(whole[0][0], whole[1][0])
     assert not torch.equal(whole[0][0][0], whole[0][0][1])
     assert list(batches(make, 1, "x", range(4, 4), 3)) == []
+
+
+def one_after_another(
+    make: Callable[[np.random.Generator], LabelledImage], seed: int, name: str, steps: range, count: range, _: object
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What ``batches`` makes, without threads."""
+    for step in steps:
+        yield to_tensors([make(np.random.default_rng(item_seed(seed, f"{name}/{step}/{n}"))) for n in count])
+
+
+def test_threads_change_no_loss(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[float] = []
+    loss_of = base_training.batch_loss
+
+    def noted(*given: Any) -> torch.Tensor:
+        found = loss_of(*given)
+        losses.append(found.item())
+        return found
+
+    monkeypatch.setattr(base_training, "batch_loss", noted)
+    with_threads, without = model(backbone), model(backbone)
+    train_base(with_threads, pictures(), SETTINGS, 3, tmp_path / "with", lambda _: None)
+    monkeypatch.setattr(base_training, "batches", one_after_another)
+    train_base(without, pictures(), SETTINGS, 3, tmp_path / "without", lambda _: None)
+    assert len(losses) == 2 * STEPS
+    assert losses[:STEPS] == losses[STEPS:]
+    assert state(with_threads) == state(without)
+
+
+def test_a_sample_that_cannot_be_read_ends_the_training_as_that_error() -> None:
+    def make(rng: np.random.Generator) -> LabelledImage:
+        raise InputError("the file is truncated", "b.jpg")
+
+    with pytest.raises(InputError, match=r"b\.jpg: the file is truncated"):
+        list(batches(make, 0, "x", range(3), 9))
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(
