@@ -146,8 +146,12 @@ class Benchmark:
             "device": o.device,
         }
 
-    def run(self) -> None:
-        """Fold after fold; while one's base model is trained, the ways of those before are under way."""
+    def run(self) -> bool:
+        """Fold after fold; while one's base model is trained, the ways of those before are under way.
+
+        Returns:
+            Whether nothing went wrong.
+        """
         under_way = []
         with ThreadPoolExecutor(self.o.jobs) as pool:
             for fold in self.o.fold:
@@ -157,9 +161,8 @@ class Benchmark:
                     say(f"fold {fold}: the limit is reached")
                     break
                 under_way += [pool.submit(self.learn, way) for way in self.ways(fold)]
-        for done in under_way:
-            done.result()  # raises what went wrong in it
         self.write()
+        return all(way.result() for way in under_way)
 
     def base_stage(self, fold: int) -> None:
         """Prepare a fold, train the model of its base classes, and measure that on the queries' base classes."""
@@ -215,8 +218,12 @@ class Benchmark:
 
         return advance
 
-    def learn(self, way: Way) -> None:
-        """All runs of a way, in a process of its own; ended where the time is up, when finished runs are kept."""
+    def learn(self, way: Way) -> bool:
+        """All runs of a way, in a process of its own; ended where the time is up, when finished runs are kept.
+
+        Returns:
+            Whether nothing went wrong in it.
+        """
         out, began = self.out(way), time.monotonic()
         options = {
             **self.settings(way.fold),
@@ -234,7 +241,7 @@ class Benchmark:
         log = out.with_suffix(".log")
         left = self.deadline - time.monotonic()
         if left <= 0:
-            return
+            return True
         with log.open("w") as file:
             program = [sys.executable, "-m", "aligndiff_cli", "evaluate", "gfss", *flags]
             process = subprocess.Popen(program, stdout=file, stderr=subprocess.STDOUT, env=environment)
@@ -246,8 +253,9 @@ class Benchmark:
         seconds = time.monotonic() - began
         say(f"fold {way.fold}, {way.shots} shot, {way.name}: {len(self.found(way))} runs, {seconds:.0f} s, code {code}")
         if code > 0:
-            say(log.read_text()[-2000:])
+            say(log.read_text()[-800:])
         self.write()
+        return code <= 0
 
     def found(self, way: Way) -> Scores:
         """The runs of a way that are finished."""
@@ -272,16 +280,13 @@ class Benchmark:
         )
         bases = {fold: self.folder(fold) / "base.json" for fold in o.fold}
         told = {fold: json.loads(path.read_text()) for fold, path in bases.items() if path.is_file()}
-        for base in told.values():
-            base["bar"] = "yes" if base["miou"] > BAR else "no"
-        yield Table(
-            ["fold", "base pictures", "queries", "base mIoU before the novel stage", f"over {BAR:.0%}", "s", "device"],
-            [
-                [str(fold), str(b["images"]), str(b["queries"]), percent(b["miou"]), b["bar"], f"{b['seconds']:.0f}"]
-                + [b["device"]]
-                for fold, b in told.items()
-            ],
-        )
+        rows = []
+        for fold, base in told.items():
+            over = "yes" if base["miou"] > BAR else "no"
+            counts = [str(base["images"]), str(base["queries"])]
+            rows.append([str(fold), *counts, percent(base["miou"]), over, f"{base['seconds']:.0f}", base["device"]])
+        columns = ["fold", "base pictures", "queries", "base mIoU before the novel stage", f"over {BAR:.0%}", "s", "on"]
+        yield Table(columns, rows)
         for fold in told:
             for shots in o.shots:
                 results = {(w.layout, w.guided): self.found(w) for w in self.ways(fold) if w.shots == shots}
@@ -353,8 +358,9 @@ def main() -> None:
     if not (o.data.is_dir() and o.weights.is_dir()):
         say("The photographs or the weights are not there; nothing was measured.")
         return
-    Benchmark(o).run()
+    well = Benchmark(o).run()
     say(o.result.read_text())
+    sys.exit(0 if well else 1)
 
 
 if __name__ == "__main__":
