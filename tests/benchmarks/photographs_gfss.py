@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -334,8 +334,8 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def main() -> None:
-    """Prepare, train, compare."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Prepare, train, compare; the exit code says whether all went well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True, help="an ImageNet ResNet in transformers' layout")
@@ -353,15 +353,15 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=1, help="ways under way at a time, each in a process")
     parser.add_argument("--limit", type=float, default=1e9, help="seconds after which what is under way is ended")
-    o = parser.parse_args()
+    o = parser.parse_args(words)
     o.result = o.result or o.work / "result.md"
     if not (o.data.is_dir() and o.weights.is_dir()):
         say("The photographs or the weights are not there; nothing was measured.")
-        return
+        return 0
     well = Benchmark(o).run()
     say(o.result.read_text())
-    sys.exit(0 if well else 1)
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
