@@ -42,6 +42,7 @@ NOVEL = (
     "scale_low",
     "scale_high",
     "scale_of",
+    "guided_share",
 )
 """Options of the novel stage that are settings of a method under the same name."""
 PREDICTED = 16

@@ -13,6 +13,7 @@ from PIL import Image
 
 from aligndiff_cli.disk import voc
 from aligndiff_cli.disk.images import write_png
+from aligndiff_cli.engine.run_file import read_run
 from aligndiff_cli.models.semantic import base_training
 from aligndiff_cli.models.semantic.methods import METHODS
 from aligndiff_cli.stages import evaluate_gfss
@@ -217,6 +218,12 @@ def test_every_method_gets_the_same_few_shots(gfss: Gfss) -> None:
         (["--method", "other"], "'--method': expected one of finetune, gaps, pifs, gfs, got 'other'"),
         (["--layout", "other"], "'--layout': expected one of paste, plain, scenes, got 'other'"),
         (["--scale-of", "other"], "'--scale-of': expected one of frame, pixels, got 'other'"),
+        (["--guided-share", 1.1], "'--guided-share': expected at most 1, got 1.1"),
+        (["--guided-share", 0, "--method", "pifs"], "--guided-share has no meaning for --method pifs"),
+        (
+            ["--guided-share", 0, "--layout", "scenes", "--scenes", "x"],
+            "--guided-share has no meaning for --layout scenes",
+        ),
         (["--conditioning", "other"], "'--conditioning': expected one of full, text, got 'other'"),
         (["--fold", "0,0"], "--fold: names a fold twice"),
         (["--fold", "0,1"], "with {fold} in --support"),
@@ -228,6 +235,15 @@ def test_every_method_gets_the_same_few_shots(gfss: Gfss) -> None:
 def test_what_cannot_be_meant_is_a_usage_error(gfss: Gfss, flags: list[object], message: str) -> None:
     assert message in gfss("a", *flags, code=2, base_model=None)
     assert not (gfss.out / "a").exists()
+
+
+def test_the_guide_is_one_flag_and_recorded(gfss: Gfss) -> None:
+    gfss("guided")
+    gfss("not", "--guided-share", 0)
+    gfss("other", "--method", "gfs")
+    told = {name: read_run(gfss.out / name) for name in ("guided", "not", "other")}
+    assert [run and run.options.get("guided_share") for run in told.values()] == [0.9, 0, None]
+    assert "guided_share = 0.9" in gfss("guided", "--guided-share", 0, code=1)
 
 
 def test_too_few_pairs_are_told(gfss: Gfss) -> None:

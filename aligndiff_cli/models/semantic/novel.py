@@ -38,6 +38,8 @@ class NovelSettings:
         memory: base images kept for replay (paper: 500).
         scale_low, scale_high: range of a pasted object's scale (D.2: 0.1 to 2).
         scale_of: what scale 1 is, see :mod:`aligndiff_cli.method.composition`.
+        guided_share: probability that GAPS draws a base image from those most like the few shots' scenes, and not from
+            its whole memory (GAPS: 0.9).
     """
 
     iterations: int = 200
@@ -50,6 +52,7 @@ class NovelSettings:
     scale_low: float = SCALE_RANGE[0]
     scale_high: float = SCALE_RANGE[1]
     scale_of: ScaleOf = "frame"
+    guided_share: float = 0.9
 
     @property
     def scale(self) -> tuple[float, float]:

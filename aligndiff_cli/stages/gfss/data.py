@@ -31,6 +31,8 @@ from aligndiff_cli.stages.samples import INVERTED, TEXT, Sample, read_samples
 
 KEPT = 1024
 """Decoded images held at once; a pocket scene is 80 kB, a photograph of 500 pixels 1 MB."""
+SHOTS_KEPT = 32
+"""Decoded few shots of a class held at once: each is drawn hundreds of times."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def novel_class(
     """
     row = rows.row(number)
 
+    @lru_cache(maxsize=SHOTS_KEPT)
     def shot(pair: PairFiles) -> LabelledImage:
         return load_shot(pair, label_maps.get(pair.stem), row, rows)
 

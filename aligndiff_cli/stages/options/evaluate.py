@@ -237,6 +237,17 @@ class GfssOptions(SeededOptions):
             NOVEL_STAGE,
         ),
     ] = "frame"
+    guided_share: Annotated[
+        float,
+        Flag(
+            "Share of base images drawn from the 5 % of the memory whose scenes are most like the few shots' (GAPS's "
+            "guided copy-paste: 0.9); 0 draws from the whole memory.",
+            NOVEL_STAGE,
+            0,
+            1,
+            of={"method": ("gaps",), "layout": ("paste", "plain")},
+        ),
+    ] = 0.9
     epochs: Annotated[int | None, Flag("Passes over the base images (paper: 20).", BASE_STAGE, 1)] = None
     base_batch: Annotated[int | None, Flag("Pictures per step (paper: 32).", BASE_STAGE, 1)] = None
     base_lr: Annotated[float | None, Flag("Learning rate (paper: 0.01).", BASE_STAGE, 0)] = None

@@ -388,6 +388,29 @@ def test_the_guide_is_every_scene_like_one_of_the_few_shots() -> None:
     assert method._similar == {3: [0, 19]}
 
 
+@pytest.mark.parametrize("layout", ["paste", "plain"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.usefixtures("unchanged")
+def test_the_share_of_base_images_that_the_guide_chooses(
+    monkeypatch: pytest.MonkeyPatch, layout: str, share: float
+) -> None:
+    # 20 base images of one colour each; 5 % of them, the first, is like the shot
+    images = [(blocks([[at(4 * number)] * 2]), np.full((4, 8), 1, np.uint8)) for number in range(20)]
+    shot = blocks([[(200, 0, 0), at(0), at(0)]]), np.array([[3, 0, 0]], np.uint8).repeat(4, 0).repeat(4, 1)
+    model = Stub([[1, 0, 0], [0, 0, 1]])
+    own = task(base=images, base_classes=[{1}] * 20, base_count=1, novel={3: Novel([shot])}, layout=layout)
+    own = replace(own, study=study_base(model, own.base, own.base_classes))  # type: ignore[arg-type]
+    method = Gaps(model, own, replace(TINY, memory=20, guided_share=share))  # type: ignore[arg-type]
+    method.begin([3])
+    monkeypatch.setattr(Gaps, "_pasted", lambda *_: iter(()))
+    rng = np.random.default_rng(0)
+    drawn = [sample for _ in range(600) if 3 not in (sample := method.draw(rng))[1]]
+    numbers = [next(k for k, one in enumerate(images) if same(one, sample)) for sample in drawn]
+    # without the guide, which knows one image alone, each of the twenty is as probable
+    assert numbers.count(0) / len(numbers) == pytest.approx(share + (1 - share) / 20, abs=0.06)
+    assert len(set(numbers)) == (1 if share == 1 else 20)
+
+
 def test_a_scene_is_what_the_encoder_sees() -> None:
     model = Stub([[0, 0, 1]])
     model.aspp = nn.ReLU6()  # type: ignore[assignment]

@@ -18,8 +18,6 @@ from aligndiff_cli.models.semantic.deeplab import DeepLab
 from aligndiff_cli.models.semantic.novel import Method
 from aligndiff_cli.models.semantic.task import as_cutout, hide_unlearnt
 
-GUIDED = 0.9
-"""Probability that a base image is one like the support image's scene."""
 PASTED = 2
 """Objects of other novel classes, if any are pasted, and of the present class, if any are."""
 FLIP = 0.5
@@ -80,7 +78,7 @@ class Gaps(Method):
         row = self.current[int(rng.integers(len(self.current)))]
         if task.layout == "plain" and rng.random() < 0.5:
             return self.augmented(rng, self.picture(rng, row))
-        pool = self._similar[row] if rng.random() < GUIDED else self._memory
+        pool = self._similar[row] if rng.random() < self.settings.guided_share else self._memory
         image, labels = self.augmented(rng, task.base[pool[int(rng.integers(len(pool)))]])
         if task.layout == "plain":
             return image, labels
