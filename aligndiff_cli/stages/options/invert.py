@@ -84,8 +84,8 @@ class InvertOptions(DiffusionOptions):
     checkpointing: Annotated[
         bool,
         Flag(
-            "Compute the denoiser's blocks again in the backward pass instead of keeping all they made: far less "
-            "memory for about a third more time, and the same v*. For SDXL and larger models.",
+            "Compute the denoiser's blocks again in the backward pass instead of keeping all they made: half "
+            "the memory for up to twice the time, and the same v*. For SDXL and larger models.",
             MODEL,
             decides=False,
         ),
