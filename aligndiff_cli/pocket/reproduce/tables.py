@@ -217,9 +217,9 @@ def _table_a2(
         per_run = f"{(mean(times) or 0) / 60:.1f} min" if times else DASH
         lines.append([words, published, per_run, _points(spread(map(_novel, rows.values())))])
     note = (
-        "\nMinutes of one CPU core for the masks of one run (five classes), loading included. The published gap in "
-        "time is that of training a large network to the end per class; here noise learning trains a small one for 60 "
-        "steps per part, and Algorithm 1 pays for matching up to 20 supports per image.\n"
+        "\nWall-clock time for the masks of one run (five classes), loading included, beside other commands. "
+        "The published gap in time is that of training a large network to the end per class; here noise learning "
+        "trains a small one for 60 steps per part.\n"
     )
     return Table(["masks", "published", "time per run", "novel"], lines).markdown() + note
 
