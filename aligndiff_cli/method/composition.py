@@ -215,7 +215,7 @@ def _paste_one(image: np.ndarray, whole: np.ndarray, cutout: Cutout, placement: 
 
 
 def copy_pixels(into: np.ndarray, pixels: np.ndarray, mask: np.ndarray) -> None:
-    """Copy the colours (H, W, 3) of a mask's pixels, bool (H, W), into the first channels of another array, in place."""
+    """Copy the colours (H, W, 3) of a mask's pixels, bool (H, W), into another array's first channels, in place."""
     for channel in range(3):  # a mask broadcast over the last axis takes ten times as long
         np.copyto(into[..., channel], pixels[..., channel], where=mask)
 
