@@ -301,7 +301,7 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record], inside: Ins
                 raise FolderError(
                     "was changed after it was made",
                     Path(path),
-                    "Keep it by using the folder as it is, or delete it to have it made again; --force makes everything again",
+                    "Use the folder as it is to keep it, or delete it to have it made again; --force makes all again",
                 )
             log.info("%s was changed after it was made: it is kept as it is; delete it to have it made again", path)
             retouched = True
