@@ -106,8 +106,12 @@ class Scenes:
     problems: Sequence[InputError]
 
 
-def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
+def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool, held: bool = True) -> Scenes:
     """Open a folder's images; those with a novel pixel are left out of the base stage (paper 4.1).
+
+    Args:
+        held: whether decoded images are held for the next time, as suits what is drawn at random. What is predicted in
+            order is better read again: between the tensors of the network, held arrays keep the heap from shrinking.
 
     Raises:
         FolderError: no image is left.
@@ -131,8 +135,8 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
         image, labels = folder.load(stem)
         return image, rows.to_rows(labels)
 
-    recent = Recent(load, _bytes, KEPT_BYTES)
-    return Scenes(stems, Lazy(stems, recent), shown, problems)
+    read = Recent(load, _bytes, KEPT_BYTES) if held else load
+    return Scenes(stems, Lazy(stems, read), shown, problems)
 
 
 def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
