@@ -47,4 +47,4 @@ def test_threads_share_what_is_held_within_the_limit() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert [len(found) for found in pool.map(recent, keys)] == [10 + key for key in keys]
     assert sum(map(len, recent._held.values())) + recent._left == 60
-    assert 0 <= recent._left
+    assert recent._left >= 0

@@ -265,7 +265,8 @@ def novel_class(
         return image, np.where(mask, row, 0).astype(np.uint8)
 
     kinds = {kind: [made for made in synthetic if made.kind == kind] for kind in (INVERTED, TEXT)}
-    return Novel(Lazy(shots, Recent(shot, _bytes, SHOT_BYTES)), Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
+    real = Lazy(shots, Recent(shot, _bytes, SHOT_BYTES))
+    return Novel(real, Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
 
 
 def load_shot(pair: PairFiles, label_map: Path | None, row: int, rows: Rows) -> LabelledImage:
