@@ -25,6 +25,7 @@ Orientation = Literal["auto", "shown", "stored"]
 
 # EPS, PDF and other formats that run foreign interpreters are not opened at all
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
 LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: 100 megapixels are 300 MB of memory."""
@@ -129,6 +130,23 @@ def stored_size(path: Path) -> tuple[int, int]:
             return picture.size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError("is no picture that can be read", path, EXPORT) from error
+
+
+def suffix_of(data: bytes, where: Path) -> str:
+    """The ending of a file with a picture's bytes; only their head is read.
+
+    Args:
+        where: what holds them.
+
+    Raises:
+        InputError: they are no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            return SUFFIXES.get(picture.format or "", ".jpg")  # MPO is JPEG's with more pictures behind the first
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        remedy = "Save its picture beside it, as a PNG or JPEG file of the same name"
+        raise InputError("holds no picture that can be read", where, remedy) from error
 
 
 def turned_by_exif(path: Path) -> bool:

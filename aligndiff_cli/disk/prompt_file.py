@@ -81,7 +81,11 @@ def read_prompts(path: Path) -> PromptFile:
         raise UsageError(f"{line}is not YAML ({error.problem})", path, f"Correct it; {QUOTES}") from error
     except InputError as error:
         raise UsageError(error.what, path, error.remedy) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", path, "Give the file of prompts as --prompts") from error
+    except UnicodeDecodeError as error:
+        raise UsageError("is not text in UTF-8", path, REMEDY) from error
+    except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"cannot be read as YAML ({error})", path, REMEDY) from error
     reader = _Reader(path)
     parts = reader.parts(top, "the file", ("templates", "negative", "classes"))

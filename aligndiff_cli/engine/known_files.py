@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from aligndiff_cli.disk import layout
@@ -77,7 +78,7 @@ def _read(folder: Path) -> tuple[dict[str, Known], dict[str, tuple[Stamp, str]]]
                     if told and isinstance(told[0], dict):
                         sources[place] = stamp, str(told[0].get("of"))
                     elif not stamp.is_new_at(written):
-                        files[place] = stamp, tuple(map(str, told))
+                        files[place] = stamp, tuple(intern(str(digest)) for digest in told)
     return files, sources
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,8 @@ def run_stage(
 
 def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Outcome:
     run = stage.describe()
-    check_same_run(stage.out, run, force)
+    flags = stage.flags()
+    check_same_run(stage.out, run, force, flags)
     if force or read_run(stage.out) is None:
         stage.verify()  # now: a run file with what cannot be would stand in the way later
     plan = stage.plan()
@@ -105,7 +107,7 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
 
         def begin() -> tuple[list[Pending], dict[str, Record]]:
             first = enter(claim, team, force)
-            check_same_run(stage.out, run, force and team.leads)
+            check_same_run(stage.out, run, force and team.leads, flags)
             if first:
                 put_in_order(stage.out, team.share, force)
             if (force and team.leads) or read_run(stage.out) is None:
@@ -119,6 +121,8 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
             return pending, records
 
         pending, records = team.in_turn(begin)
+        unchanged = None if pending or team.share.name else records
+        del records  # they are read again at the end, and else would be there twice
         with worker_manifest(stage.out, team.share) as manifest:
             shown = team.progress(progress)
             prepare(stage, [p.group for p in pending], team, shown)
@@ -130,7 +134,6 @@ def _run_stage(stage: Stage, progress: Progress, force: bool, team: Team) -> Out
                         done, failed = _run_group(stage, part, writer, shown)
                         made += done
                         problems += failed
-        unchanged = None if pending or team.share.name else records
         return end(stage, plan, claim, team, made, problems, progress, unchanged)
 
 
@@ -230,8 +233,11 @@ def review(stage: Stage, records: Mapping[str, Record], progress: Progress) -> l
     return changed
 
 
-def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
+def check_same_run(folder: Path, run: RunFile, force: bool, flags: Mapping[str, str] | None = None) -> None:
     """Refuse to mix work made with different options in one folder, and, forced or not, with anything else's.
+
+    Args:
+        flags: option -> its flag, of those whose value in the folder a user may ask for.
 
     Raises:
         FolderError: another command or nobody known made what is there (see ``own_run``); or, unless it is forced, it
@@ -252,11 +258,15 @@ def check_same_run(folder: Path, run: RunFile, force: bool) -> None:
             made = f"was made with {name} = {old}"
             if name in run.options and name not in before.options:
                 made = f"was made by another version, which did not record {name}"
-            raise FolderError(
-                f"{made}, now it is {new}",
-                folder,
-                "Pass --force to make everything again, or another folder with --out",
-            )
+            remedy = "Pass --force to make everything again, or another folder with --out"
+            if flags and name in flags and _is_typed(old):
+                remedy += f"; {flags[name]} {shlex.quote(str(old))} goes on with this one"
+            raise FolderError(f"{made}, now it is {new}", folder, remedy)
+
+
+def _is_typed(value: object) -> bool:
+    """Whether a recorded value is what one would type after its flag."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
 
 
 def is_done(folder: Path, item: Item, records: Mapping[str, Record], inside: Inside) -> bool:
@@ -291,7 +301,7 @@ def is_done(folder: Path, item: Item, records: Mapping[str, Record], inside: Ins
                 raise FolderError(
                     "was changed after it was made",
                     Path(path),
-                    "Keep it by using the folder as it is, or delete it or pass --force to make it again",
+                    "Use the folder as it is to keep it, or delete it to have it made again; --force makes all again",
                 )
             log.info("%s was changed after it was made: it is kept as it is; delete it to have it made again", path)
             retouched = True

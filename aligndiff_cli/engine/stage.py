@@ -118,6 +118,11 @@ class Stage(ABC, Generic[Asked]):
         """What else decides bytes, besides options, inputs and models."""
         return {}
 
+    def flags(self) -> Mapping[str, str]:
+        """Option -> its flag, of those for which a user may ask by the value that a run file tells."""
+        facts = self.facts()
+        return {option.name: option.long for option in self.options.meant() if option.name not in facts}
+
     def told(self) -> Mapping[str, Any]:
         """What else the run goes by; a later run may go by something else, see ``RunFile``."""
         return {}

@@ -211,9 +211,13 @@ def _paste_one(image: np.ndarray, whole: np.ndarray, cutout: Cutout, placement: 
     into_x, from_x = _overlap(width, box[1], placement.left)
     pixels, seen = resize_premultiplied(cutout.premultiplied, factor, (from_y, from_x))
     whole[into_y, into_x] = seen
-    into = image[into_y, into_x]
+    copy_pixels(image[into_y, into_x], pixels, seen)
+
+
+def copy_pixels(into: np.ndarray, pixels: np.ndarray, mask: np.ndarray) -> None:
+    """Copy the colours (H, W, 3) of a mask's pixels, bool (H, W), into another array's first channels, in place."""
     for channel in range(3):  # a mask broadcast over the last axis takes ten times as long
-        np.copyto(into[..., channel], pixels[..., channel], where=seen)
+        np.copyto(into[..., channel], pixels[..., channel], where=mask)
 
 
 def _overlap(frame: int, box: int, place: float) -> tuple[slice, slice]:
@@ -239,8 +243,7 @@ def resize_cutout(image: np.ndarray, mask: np.ndarray, factor: float) -> tuple[n
 def premultiplied(image: np.ndarray, mask: np.ndarray) -> Image.Image:
     """An object, uint8 (h, w, 3) and bool (h, w), in Pillow's mode RGBa: colours multiplied by alpha, the mask."""
     rgba = np.zeros((*mask.shape, 4), dtype=np.uint8)
-    for channel in range(3):
-        np.copyto(rgba[..., channel], image[..., channel], where=mask)
+    copy_pixels(rgba, image, mask)
     np.copyto(rgba[..., 3], 255, where=mask)
     height, width = mask.shape
     return Image.frombuffer("RGBa", (width, height), rgba, "raw", "RGBa", 0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from aligndiff_cli.disk import layout
 from aligndiff_cli.disk.base import open_base
 from aligndiff_cli.disk.digest import file_digest, joint_digest
+from aligndiff_cli.disk.lazy import Recent
 from aligndiff_cli.disk.support import load_pair, load_usable, scan_support
 from aligndiff_cli.engine.manifest import Record
 from aligndiff_cli.engine.stage import Item, Made, Plan, Stage, Summary
@@ -36,6 +37,10 @@ ABOUT = (
     "labelled scenes with `aligndiff compose` (AlignDiff). The label maps follow from the masks of the objects and the "
     "labels of the scenes."
 )
+CUTOUT_BYTES = 128_000_000
+"""Cut-outs held at once: 60 that fill pictures of 512 pixels."""
+HELD_OF_PIXEL = 3 + 1 + 4
+"""Bytes of a cut-out for each of its pixels: colours, mask, and both premultiplied."""
 SHOWN = 12
 """Scenes on the contact sheet."""
 
@@ -209,8 +214,12 @@ class ComposeStage(Stage[ComposeOptions]):
     def _found(self) -> dict[str, tuple[Pool, Foreground]]:
         return {f.id: (pool, f) for pool in self.pools for f in (*pool.inverted, *pool.text)}
 
-    @lru_cache(maxsize=128)  # noqa: B019
-    def _cutout(self, foreground_id: str) -> Cutout:
+    @cached_property
+    def _cutout(self) -> Recent[str, Cutout]:
+        """The object of a sample; the last ones are held."""
+        return Recent(self._cut_out, lambda cutout: HELD_OF_PIXEL * cutout.mask.size, CUTOUT_BYTES)
+
+    def _cut_out(self, foreground_id: str) -> Cutout:
         pool, foreground = self._found[foreground_id]
         return cut_out(*foreground.load(), pool.class_id, foreground_id)
 

@@ -80,7 +80,10 @@ def chain(folder: Path) -> dict[str, list[object]]:
         "generate": ["--bank", folder / "bank", "--out", folder / "synth", "--per-class", 4, "--steps", 2],
         "mask": ["--images", folder / "synth", *pairs, "--out", masks],
         "compose": ["--foregrounds", masks, *pairs, "--base", SAMPLE / "base", "--out", folder / "scenes"],
-        "evaluate fss": [*pairs, "--query", SAMPLE / "query", "--masks", masks, "--out", folder / "results"],
+        "evaluate fss": [
+            *(*pairs, "--query", SAMPLE / "query", "--queries", 4, "--masks", masks),
+            *("--out", folder / "results"),
+        ],
     }
 
 

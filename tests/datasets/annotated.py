@@ -124,8 +124,10 @@ def as_labelme(root: Path, scenes: Sequence[Scene] = SCENES, form: str = "polygo
     return root
 
 
-def write_labelme(path: Path, shapes: list[dict[str, Any]], size: tuple[int, int], picture: str = "") -> None:
-    content = {"version": "5.4.1", "imagePath": picture or f"{path.stem}.jpg", "imageData": None, "shapes": shapes}
+def write_labelme(
+    path: Path, shapes: list[dict[str, Any]], size: tuple[int, int], picture: str = "", inside: Any = None
+) -> None:
+    content = {"version": "5.4.1", "imagePath": picture or f"{path.stem}.jpg", "imageData": inside, "shapes": shapes}
     write_json(path, content | {"imageHeight": size[0], "imageWidth": size[1]})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from PIL import Image
 from aligndiff_cli.datasets.own.choice import score
 from aligndiff_cli.datasets.own.prepare import Own, Wanted, prepare_own, wanted_classes
 from aligndiff_cli.datasets.own.source import find_annotations
-from aligndiff_cli.disk import voc
+from aligndiff_cli.disk import decoding, voc
 from aligndiff_cli.disk.images import read_ignored, read_mask, write_jpeg
 from aligndiff_cli.disk.support import load_pair, scan_support
 from aligndiff_cli.errors import FolderError, UsageError
@@ -313,6 +315,74 @@ def test_labelmes_shapes_by_hand(tmp_path: Path) -> None:
         "its picture '..\\\\in\\\\none.jpg' is not there",
     ):
         assert words in said(own), words
+
+
+def put_inside(folder: Path, stem: str, prefix: str = "", keep: bool = False) -> bytes:
+    """Move a picture into its LabelMe file, as base64."""
+    path, picture = folder / f"{stem}.json", folder / f"{stem}.jpg"
+    data = picture.read_bytes()
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"imageData": prefix + base64.b64encode(data).decode()}))
+    if not keep:
+        picture.unlink()
+    return data
+
+
+def test_labelmes_pictures_inside_are_taken_out(tmp_path: Path) -> None:
+    """The bytes stay as they are; a picture that is there as well comes first."""
+    folder, out = annotated.as_labelme(tmp_path / "in"), tmp_path / "out"
+    beside = prepare(folder, tmp_path / "beside", "dog,cat", shots=1)
+    expected = {part: pairs(tmp_path / "beside" / part) for part in ("support", "query")}
+    a, b = put_inside(folder, "a"), put_inside(folder, "b", "data:image/jpeg;base64,")
+    put_inside(folder, "c", keep=True)
+    own = prepare(folder, out, "dog,cat", shots=1)
+    assert not own.problems
+    taken = {path.relative_to(out).as_posix(): path.read_bytes() for path in (out / "pictures_inside").rglob("*.*")}
+    assert taken == {"pictures_inside/in/a.jpg": a, "pictures_inside/in/b.jpg": b}
+    assert {cls: [c.photograph.stem for c in own.support[cls]] for cls in own.support} == {"dog": ["a"], "cat": ["e"]}
+    assert (out / "support/dog/a.jpg").resolve() == (out / "pictures_inside/in/a.jpg").resolve()
+    assert [c.shown for c in own.scenes] == [c.shown for c in beside.scenes]
+    for part, masks in expected.items():
+        found = pairs(out / part)
+        assert masks.keys() == found.keys()
+        assert all(np.array_equal(mask, found[name]) for name, mask in masks.items())
+
+
+def test_labelmes_pictures_inside_of_one_name_are_apart(tmp_path: Path) -> None:
+    for n, folder in enumerate(("one", "two")):
+        own = scene("a", (40, 60), ("dog", (10, 10, 30, 40)), seed=n)
+        annotated.as_labelme(tmp_path / "in" / folder, [own])
+        put_inside(tmp_path / "in" / folder, "a")
+    own = prepare(tmp_path / "in", tmp_path / "out", shots=1)
+    assert not own.problems
+    assert sorted([*pairs(tmp_path / "out/support"), *pairs(tmp_path / "out/query")]) == ["dog/a", "dog/two_a"]
+
+
+def test_bad_pictures_inside_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 2400)  # of a; b has as many, the last one more
+    folder = annotated.as_labelme(tmp_path / "in", SCENES[:2])
+    shapes = [{"label": "dog", "shape_type": "rectangle", "points": [[1, 1], [9, 9]]}]
+    large = io.BytesIO()
+    Image.new("L", (49, 49)).save(large, "PNG")
+    whole = put_inside(folder, "b", keep=True)
+    for name, inside in {
+        "letters": "abcde",
+        "words": base64.b64encode(b"no picture").decode(),
+        "number": 7,
+        "cut": base64.b64encode(whole[: len(whole) // 2]).decode(),
+        "large": base64.b64encode(large.getvalue()).decode(),
+    }.items():
+        annotated.write_labelme(folder / f"{name}.json", shapes, (40, 60), inside=inside)
+    own = prepare(folder, tmp_path / "out", shots=1)
+    assert own.left_out.counts == {"picture cannot be used": 5}
+    for words in (
+        "letters.json: its imageData is no picture in base64",
+        "words.json: holds no picture that can be read",
+        "number.json: its imageData is no picture in base64",
+        "cut.jpg: is damaged or cut short",
+        "large.png: is too large to open",
+    ):
+        assert words in said(own), (words, said(own))
 
 
 def test_bad_yolo_lines_are_named(tmp_path: Path) -> None:

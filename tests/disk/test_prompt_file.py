@@ -89,6 +89,11 @@ def test_what_is_no_text_file_says_so(tmp_path: Path, kind: str) -> None:
         os.mkfifo(path)
     elif kind == "latin":
         path.write_bytes("negative: für".encode("latin-1"))
-    reason = {"pipe": "is no file, but a pipe"}.get(kind, "cannot be read as YAML")
+    reason = {
+        "missing": r"cannot be read \(No such file or directory\)",
+        "folder": r"cannot be read \(Is a directory\)",
+        "pipe": "is no file, but a pipe",
+        "latin": "is not text in UTF-8",
+    }[kind]
     with pytest.raises(UsageError, match=reason):
         read_prompts(path)

@@ -49,6 +49,9 @@ class Letters(Stage[Options]):
     def describe(self) -> RunFile:
         return RunFile("letters", {"flavour": self.flavour}, 7, {"source": self.source})
 
+    def flags(self) -> dict[str, str]:
+        return {"flavour": "--flavour"}
+
     def plan(self) -> Plan:
         items = [Item(letter, "cls", {"word": self.digest}, {"place": (letter, 0.5)}) for letter in self.word]
         return Plan([items[i : i + 2] for i in range(0, len(items), 2)])

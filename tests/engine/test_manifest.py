@@ -23,6 +23,14 @@ def test_round_trip(tmp_path: Path) -> None:
     assert read_records(tmp_path) == {"b": record("b"), "a": record("a", iou=0.25)}
 
 
+def test_records_share_the_texts_that_they_have_in_common(tmp_path: Path) -> None:
+    rewrite(tmp_path, [record("a"), record("b")])
+    one, other = read_records(tmp_path).values()
+    assert one.cls is other.cls
+    assert [name for name in one.parameters if not any(name is same for same in other.parameters)] == []
+    assert next(iter(one.outputs.values())) is next(iter(other.outputs.values()))
+
+
 def test_a_torn_last_line_is_ignored_and_then_dropped(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     whole = record("a").to_line()

@@ -51,8 +51,9 @@ def test_fewer_items_leave_the_others_and_name_them(tmp_path: Path) -> None:
 
 def test_other_options_are_refused_by_name(tmp_path: Path) -> None:
     go(Letters(tmp_path))
-    with pytest.raises(FolderError, match="made with flavour = plain, now it is mint"):
+    with pytest.raises(FolderError, match="made with flavour = plain, now it is mint") as raised:
         go(Letters(tmp_path, flavour="mint"))
+    assert str(raised.value.remedy).endswith("; --flavour plain goes on with this one")
     assert go(Letters(tmp_path, flavour="mint"), force=True).made == 5
     assert (tmp_path / "a.txt").read_text().endswith("mint")
 

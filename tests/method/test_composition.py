@@ -11,6 +11,7 @@ from aligndiff_cli.method import composition
 from aligndiff_cli.method.composition import (
     Cutout,
     Placement,
+    copy_pixels,
     cut_out,
     paste,
     premultiplied,
@@ -261,6 +262,16 @@ def test_a_pasted_object_takes_the_pixels_of_its_mask_and_no_other() -> None:
         expected[1, 2], expected[2, 2], expected[2, 3] = (0, 1, 2), (6, 7, 8), (9, 10, 11)
         np.testing.assert_array_equal(scene.image, expected)
         np.testing.assert_array_equal(np.argwhere(scene.labels == 7), [[1, 2], [2, 2], [2, 3]])
+
+
+def test_copied_pixels_are_those_of_the_mask_in_mirrored_and_in_wider_arrays_too() -> None:
+    rng = np.random.default_rng(0)
+    into, pixels = (rng.integers(0, 256, (5, 7, channels), dtype=np.uint8) for channels in (4, 3))
+    mask = rng.random((5, 7)) > 0.5
+    expected = into.copy()
+    expected[..., :3][mask] = pixels[:, ::-1][mask]
+    copy_pixels(into, pixels[:, ::-1], mask)
+    assert into.tobytes() == expected.tobytes()
 
 
 def test_a_thin_object_can_vanish_and_is_told() -> None:

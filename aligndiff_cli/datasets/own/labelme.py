@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from aligndiff_cli.datasets.own.records import (
 from aligndiff_cli.disk.coco_base import MALFORMED
 from aligndiff_cli.disk.coco_masks import segmentation_mask
 from aligndiff_cli.disk.regular import regular
-from aligndiff_cli.errors import AligndiffError, FolderError
+from aligndiff_cli.errors import AligndiffError, FolderError, InputError
 
+INSIDE = "imageData"
+SAVE_BESIDE = "Put its picture beside it, or name the folder of the pictures with --images"
 Points = np.ndarray
 Shape = Mapping[str, Any]
 
@@ -64,12 +67,13 @@ def read_labelme(paths: Sequence[Path], images: Path | None, *, boxes: bool) -> 
             pictures = Pictures([path.parent], images)
             name = str(content.get("imagePath") or "")
             picture = (pictures.find(name) if name else None) or pictures.with_stem(path.stem)
-            if picture is None:
+            inside = partial(_picture_inside, path) if picture is None and content["inside"] else None
+            if picture is None and inside is None:
                 left_out.add("picture not found", f"its picture {name!r} is not there", path, pictures.looked_in())
                 continue
             instances, lost = _instances(content["shapes"], path, known, boxes, left_out)
             size = said_size(content.get("imageHeight"), content.get("imageWidth"))
-            yield Annotated(picture, path, instances, size, frozenset(lost))
+            yield Annotated(picture or path, path, instances, size, frozenset(lost), inside=inside)
 
     return Source("LabelMe", classes, len(paths), read)
 
@@ -80,10 +84,23 @@ def _read(path: Path) -> dict[str, Any] | str:
         content = json.loads(regular(path).read_text(encoding="utf-8-sig"))
         if not all(isinstance(shape, dict) for shape in content["shapes"]):
             raise ValueError("expected its shapes as a list of objects")
-        shapes = content["shapes"]
-        return {name: content.get(name) for name in ("imagePath", "imageHeight", "imageWidth")} | {"shapes": shapes}
+        kept = {name: content.get(name) for name in ("imagePath", "imageHeight", "imageWidth", "shapes")}
+        return kept | {"inside": bool(content.get(INSIDE))}
     except (OSError, RecursionError, AligndiffError, *MALFORMED) as error:
         return f"is not LabelMe's ({told(error)})"
+
+
+def _picture_inside(path: Path) -> bytes:
+    """The picture that a file holds, in base64, as a data URL or bare.
+
+    Raises:
+        InputError: it holds none that can be read.
+    """
+    try:
+        text = json.loads(regular(path).read_text(encoding="utf-8-sig"))[INSIDE]
+        return base64.b64decode(text.rpartition(",")[2])
+    except (OSError, AttributeError, *MALFORMED) as error:
+        raise InputError(f"its {INSIDE} is no picture in base64 ({told(error)})", path, SAVE_BESIDE) from error
 
 
 def _instances(

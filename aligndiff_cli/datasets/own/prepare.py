@@ -1,25 +1,27 @@
 """A user's own annotations as the folders the stages read. Beyond the paper.
 
 Every picture with an object gets a label map in ``label_maps/``; base/, query_scenes/ and support_labels/ link to
-these, and pictures are linked to where they lie.
+these, and pictures are linked to where they lie; those that lie in an annotations file alone are taken out of it into
+``pictures_inside/``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from aligndiff_cli.datasets.own.choice import Candidate, choose
 from aligndiff_cli.datasets.own.drawing import Boxer, draw
-from aligndiff_cli.datasets.own.records import LeftOut, Source
+from aligndiff_cli.datasets.own.records import Annotated, LeftOut, Source
 from aligndiff_cli.datasets.photographs import Photograph, Report, check_only, link
 from aligndiff_cli.disk import voc
+from aligndiff_cli.disk.atomic import atomic_write
 from aligndiff_cli.disk.class_folders import safe_class
-from aligndiff_cli.disk.decoding import Orientation
+from aligndiff_cli.disk.decoding import Orientation, suffix_of
 from aligndiff_cli.disk.images import write_png
 from aligndiff_cli.disk.layout import BASE, QUERY, QUERY_SCENES, SUPPORT, SUPPORT_LABELS
 from aligndiff_cli.errors import AligndiffError, FolderError, InputError, UsageError, first_few
@@ -27,6 +29,7 @@ from aligndiff_cli.labels import IGNORE
 from aligndiff_cli.method.prompts import class_words
 
 LABEL_MAPS = "label_maps"
+PICTURES_INSIDE = "pictures_inside"
 MASK = "_mask.png"
 
 
@@ -149,6 +152,11 @@ def _candidates(
     for annotated in source.read(left_out):
         done += 1
         report(done, source.total)
+        try:
+            annotated = _as_file(out, annotated)
+        except InputError as error:
+            left_out.add("picture cannot be used", error.what, annotated.where, error.remedy)
+            continue
         real = annotated.picture.resolve()
         if real in seen:
             what = f"lists the picture {annotated.picture.name} once more; the first time counts"
@@ -169,6 +177,22 @@ def _candidates(
         present = frozenset(numbers[cls] for cls in drawing.shown)
         photograph = Photograph(stem, annotated.picture, path, present)
         yield Candidate(photograph, drawing.labels.size, drawing.shown, drawing.lost)
+
+
+def _as_file(out: Path, annotated: Annotated) -> Annotated:
+    """The same, its picture taken out of the annotations where it is only inside.
+
+    Raises:
+        InputError: what is inside is no picture, or its file's name cannot be that of another.
+    """
+    if annotated.inside is None:
+        return annotated
+    data, where = annotated.inside(), annotated.where
+    name = f"{safe_class(where.stem)}{suffix_of(data, where)}"
+    path = out / PICTURES_INSIDE / where.resolve().parent.name / name
+    with atomic_write(path) as file:
+        file.write(data)
+    return replace(annotated, picture=path)
 
 
 def _stem(picture: Path, stems: set[str]) -> str:

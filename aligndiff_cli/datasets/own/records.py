@@ -66,13 +66,15 @@ class Annotated:
     """One picture with its objects.
 
     Attributes:
-        picture: the file.
+        picture: the file; that of the annotations where the picture is inside.
         where: the file that its annotations are in.
         instances: its objects, in the order of the file.
         size: (height, width) that its objects were drawn on; None where they are in shares of the picture, or where
             the file does not say.
         lost: classes of objects that could not be read; None for one whose class is not known either.
         ignored: (height, width) -> bool, pixels of which nothing is known; None where there are none.
+        inside: reads the bytes of a picture that is nowhere but in the annotations (InputError if they are none); None
+            where it is a file.
     """
 
     picture: Path
@@ -81,6 +83,7 @@ class Annotated:
     size: tuple[int, int] | None = None
     lost: frozenset[str | None] = frozenset()
     ignored: Callable[[int, int], MaskArray] | None = None
+    inside: Callable[[], bytes] | None = None
 
 
 @dataclass

@@ -133,6 +133,8 @@ def _counter(folder: Path) -> tuple[int, Callable[[str], int] | None]:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_padding()  # a file may have been saved with either, by whoever used it last
+        tokenizer.no_truncation()
     except Exception:  # it is not there, or cannot be read, of which transformers says more
         return limit, None
     return limit, lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from aligndiff_cli.disk.decoding import Orientation, turned_alike
 from aligndiff_cli.disk.digest import file_digest, joint_digest
 from aligndiff_cli.disk.images import read_ignored
 from aligndiff_cli.disk.layout import CLASSES
-from aligndiff_cli.disk.lazy import Lazy
+from aligndiff_cli.disk.lazy import Lazy, Recent
 from aligndiff_cli.disk.support import PairFiles, load_pair, load_usable, scan_support
 from aligndiff_cli.disk.voc import VocFolder, fitted, present_classes, read_label_map
 from aligndiff_cli.errors import FolderError, InputError, first_few
@@ -29,9 +28,9 @@ from aligndiff_cli.models.semantic.task import Novel
 from aligndiff_cli.stages.names import nearest, numbered
 from aligndiff_cli.stages.samples import INVERTED, TEXT, Sample, read_samples
 
-KEPT = 1024
-"""Decoded images held at once; a pocket scene is 80 kB, a photograph of 500 pixels 1 MB."""
-SHOTS_KEPT = 32
+KEPT_BYTES = 256_000_000
+"""Decoded images of a folder held at once; a pocket scene has 80 kB, a photograph of 500 pixels 1 MB."""
+SHOT_BYTES = 32_000_000
 """Decoded few shots of a class held at once: each is drawn hundreds of times."""
 
 
@@ -107,8 +106,12 @@ class Scenes:
     problems: Sequence[InputError]
 
 
-def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
+def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool, held: bool = True) -> Scenes:
     """Open a folder's images; those with a novel pixel are left out of the base stage (paper 4.1).
+
+    Args:
+        held: whether decoded images are held for the next time, as suits what is drawn at random. What is predicted in
+            order is better read again: between the tensors of the network, held arrays keep the heap from shrinking.
 
     Raises:
         FolderError: no image is left.
@@ -128,12 +131,12 @@ def read_scenes(folder: VocFolder, rows: Rows, *, base_only: bool) -> Scenes:
         why = first_few(problems) if problems else "every one shows a novel class"
         raise FolderError(f"no image can be used: {why}", folder.root)
 
-    @lru_cache(maxsize=KEPT)
     def load(stem: str) -> LabelledImage:
         image, labels = folder.load(stem)
         return image, rows.to_rows(labels)
 
-    return Scenes(stems, Lazy(stems, load), shown, problems)
+    read = Recent(load, _bytes, KEPT_BYTES) if held else load
+    return Scenes(stems, Lazy(stems, read), shown, problems)
 
 
 def scenes_digest(folder: VocFolder, stems: Sequence[str]) -> str:
@@ -235,6 +238,10 @@ def find_label_maps(
     return found
 
 
+def _bytes(sample: LabelledImage) -> int:
+    return sum(array.nbytes for array in sample)
+
+
 def novel_class(
     number: int,
     rows: Rows,
@@ -250,7 +257,6 @@ def novel_class(
     """
     row = rows.row(number)
 
-    @lru_cache(maxsize=SHOTS_KEPT)
     def shot(pair: PairFiles) -> LabelledImage:
         return load_shot(pair, label_maps.get(pair.stem), row, rows)
 
@@ -259,7 +265,8 @@ def novel_class(
         return image, np.where(mask, row, 0).astype(np.uint8)
 
     kinds = {kind: [made for made in synthetic if made.kind == kind] for kind in (INVERTED, TEXT)}
-    return Novel(Lazy(shots, shot), Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
+    real = Lazy(shots, Recent(shot, _bytes, SHOT_BYTES))
+    return Novel(real, Lazy(kinds[INVERTED], sample), Lazy(kinds[TEXT], sample))
 
 
 def load_shot(pair: PairFiles, label_map: Path | None, row: int, rows: Rows) -> LabelledImage:

@@ -103,7 +103,7 @@ class Runs:
         query_folder = open_voc(first.path(o.query), "val", o.mask_orientation)
         rows = data.rows_of(base_folder, novel)
         base = data.read_scenes(base_folder, rows, base_only=True)
-        query = data.read_scenes(query_folder, rows, base_only=False)
+        query = data.read_scenes(query_folder, rows, base_only=False, held=False)
         problems += [*base.problems, *query.problems]
         folder = first.path(o.base_model) if o.base_model else o.out / f"base-model{name and '-'}{name}"
         before = read_run(folder)

@@ -134,7 +134,8 @@ class GenerateOptions(DiffusionOptions):
     def check(self) -> None:
         self.attention_levels  # noqa: B018  reading it checks it
         if self.strength == 0:
-            raise UsageError("--strength: expected more than 0, got 0", remedy="The real picture itself needs no model")
+            remedy = "Give the share of the steps that is run, such as 0.6; at 0 the real picture stays as it is"
+            raise UsageError("--strength: expected more than 0, got 0", remedy=remedy)
 
     @property
     def attention_levels(self) -> tuple[int, ...] | None:

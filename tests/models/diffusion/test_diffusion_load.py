@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
-from aligndiff_cli.errors import ModelError, UsageError
+from aligndiff_cli.errors import InputError, ModelError, UsageError
+from aligndiff_cli.method.prompts import Prompt
 from aligndiff_cli.models.diffusion import ModelDefaults, load_diffusion
 from aligndiff_cli.models.diffusion.defaults import read_defaults
+from aligndiff_cli.models.diffusion.load import describe_diffusion
 from aligndiff_cli.models.diffusion.load import fingerprint as digest_of
 from aligndiff_cli.models.diffusion.sd import StableDiffusion
 
@@ -309,3 +312,17 @@ def test_impossible_defaults_are_refused(tmp_path, text) -> None:
     (tmp_path / "aligndiff.json").write_text(text)
     with pytest.raises(ModelError, match=r"aligndiff\.json"):
         read_defaults(tmp_path)
+
+
+def test_a_tokenizer_saved_with_padding_and_truncation_still_counts(copy) -> None:
+    """Else every prompt would look full, and transformers, which takes seconds to load, be asked."""
+    path = str(copy / "tokenizer" / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.enable_padding(length=24)
+    tokenizer.enable_truncation(max_length=24)
+    tokenizer.save(path)
+    about = describe_diffusion(copy, device="cpu")
+    about.check_prompt(Prompt("a photo of a {class}", "chess queen"))
+    assert "encoders" not in vars(about)
+    with pytest.raises(InputError, match="tokens long"):
+        about.check_prompt(Prompt("a photo of a {class}", "dog " * 30))

@@ -476,6 +476,27 @@ def test_pasting_mirrors_half_of_the_time_and_covers_the_mask_only() -> None:
     assert 30 < left < 70
 
 
+def test_a_pasted_object_keeps_its_own_colours_pixel_by_pixel() -> None:
+    rng = np.random.default_rng(0)
+    image, mask = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8), rng.random((6, 9)) > 0.4
+    mask[0, 0] = mask[5, 8] = True
+    cutout = cut_out(image, mask, 7, "x")
+    mirrored = set()
+    for seed in range(8):
+        picture, labels = np.full((24, 40, 3), 3, np.uint8), np.full((24, 40), 255, np.uint8)
+        paste_clamped(np.random.default_rng(seed), picture, labels, cutout, (1.0, 1.0), "pixels")
+        flip = np.random.default_rng(seed).random() < 0.5
+        pixels, covers = (image[:, ::-1], mask[:, ::-1]) if flip else (image, mask)
+        rows, columns = np.nonzero(labels == 7)
+        window = np.s_[rows.min() : rows.min() + 6, columns.min() : columns.min() + 9]
+        np.testing.assert_array_equal(labels[window], np.where(covers, 7, 255))
+        np.testing.assert_array_equal(picture[window], np.where(covers[..., None], pixels, 3))
+        assert (labels == 7).sum() == covers.sum()
+        assert (picture == 3).all(2).sum() >= 24 * 40 - covers.sum()
+        mirrored.add(flip)
+    assert mirrored == {True, False}
+
+
 def test_a_study_of_the_base_images_by_hand() -> None:
     model = Stub([[0, 0, 1], [1, 0, 0], [3, 4, 0]])
     one = blocks([[(20, 0, 0), (0, 0, 40)]]), np.repeat([1, 0], 4)[None].repeat(4, 0).astype(np.uint8)

@@ -87,6 +87,20 @@ def test_a_bad_image_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     assert data.scenes_digest(folder, folder.stems) != data.scenes_digest(folder, ["a"])
 
 
+def test_images_are_held_or_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = base_folder(tmp_path, {stem: np.ones((4, 6), np.uint8) for stem in "abc"})
+    monkeypatch.setattr(data, "KEPT_BYTES", 2 * 4 * 6 * (3 + 1))  # of two of them
+    held = data.read_scenes(folder, ROWS, base_only=False).images
+    assert held[0] is held[0]
+    first = held[0]
+    assert held[1] is held[1]
+    assert held[0] is first
+    assert [held[place][1].tolist() for place in (2, 0)] == [[[1] * 6] * 4] * 2  # b goes, which was used longest ago
+    assert held[0] is first
+    again = data.read_scenes(folder, ROWS, base_only=False, held=False).images
+    assert again[0] is not again[0]
+
+
 def test_no_image_left_is_an_error(tmp_path: Path) -> None:
     folder = base_folder(tmp_path, {"a": np.full((4, 6), 2, np.uint8)})
     with pytest.raises(FolderError, match="no image can be used"):

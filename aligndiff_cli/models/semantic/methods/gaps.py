@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aligndiff_cli.method.composition import Cutout, ScaleOf, resize_cutout, unit_scale
+from aligndiff_cli.method.composition import Cutout, ScaleOf, copy_pixels, resize_cutout, unit_scale
 from aligndiff_cli.method.gaps import clamped_scale, diverse_memory, memory_scores, most_similar, paste_probability
 from aligndiff_cli.method.imprinting import masked_mean
 from aligndiff_cli.models.semantic.batches import LabelledImage, to_tensors
@@ -165,5 +165,5 @@ def paste_clamped(
     top = int(rng.integers(height - mask.shape[0] + 1))
     left = int(rng.integers(width - mask.shape[1] + 1))
     window = np.s_[top : top + mask.shape[0], left : left + mask.shape[1]]
-    image[window][mask] = pixels[mask]
-    labels[window][mask] = cutout.class_id
+    copy_pixels(image[window], pixels, mask)
+    np.copyto(labels[window], cutout.class_id, where=mask, casting="unsafe")
