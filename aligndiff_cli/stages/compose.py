@@ -39,6 +39,8 @@ ABOUT = (
 )
 CUTOUT_BYTES = 128_000_000
 """Cut-outs held at once: 60 that fill pictures of 512 pixels."""
+LEAST_BYTES = 1_000_000
+"""What a cut-out counts for at least: hundreds of small ones, between what comes and goes, leave holes in the heap."""
 HELD_OF_PIXEL = 3 + 1 + 4
 """Bytes of a cut-out for each of its pixels: colours, mask, and both premultiplied."""
 SHOWN = 12
@@ -217,7 +219,7 @@ class ComposeStage(Stage[ComposeOptions]):
     @cached_property
     def _cutout(self) -> Recent[str, Cutout]:
         """The object of a sample; the last ones are held."""
-        return Recent(self._cut_out, lambda cutout: HELD_OF_PIXEL * cutout.mask.size, CUTOUT_BYTES)
+        return Recent(self._cut_out, lambda held: max(LEAST_BYTES, HELD_OF_PIXEL * held.mask.size), CUTOUT_BYTES)
 
     def _cut_out(self, foreground_id: str) -> Cutout:
         pool, foreground = self._found[foreground_id]
