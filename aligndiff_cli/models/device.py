@@ -59,6 +59,14 @@ def own_gpu() -> torch.device:
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A CPU tensor on a device; a GPU gets it without the CPU waiting for the work that is queued there."""
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    return pinned(tensor, device).to(device, non_blocking=device.type == "cuda")
+
+
+def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor that CUDA can fetch by itself, itself if it is one; the same one for other devices."""
+    import torch
+
+    if device.type != "cuda":
+        return tensor
+    with torch.cuda.device(device):  # a new thread is at the first GPU, whichever is ours
+        return tensor.pin_memory()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aligndiff_cli.method.seeds import item_seed
+from aligndiff_cli.models.device import pinned, to_device
 
 LabelledImage = tuple[np.ndarray, np.ndarray]
 """An image, uint8 (H, W, 3), and its labels, uint8 (H, W), 255 where ignored."""
@@ -57,7 +58,7 @@ def batches(
             if step is not None:
                 waiting = pool.submit(together, [pool.submit(one, step, index) for index in indices])
             if ready is not None:
-                images, labels = (part.to(device, non_blocking=True) for part in ready.result())
+                images, labels = (to_device(part, device) for part in ready.result())
                 yield images, labels.long()
 
 
@@ -71,11 +72,3 @@ def stacked(samples: Sequence[LabelledImage]) -> tuple[Tensor, Tensor]:
     """Samples of one size as tensors: images (N, 3, H, W), labels (N, H, W), both uint8."""
     images = torch.from_numpy(np.stack([image for image, _ in samples])).permute(0, 3, 1, 2)
     return images, torch.from_numpy(np.stack([labels for _, labels in samples]))
-
-
-def pinned(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor that CUDA can fetch by itself; the same one for other devices."""
-    if device.type != "cuda":
-        return tensor
-    with torch.cuda.device(device):  # a new thread is at the first GPU, whichever is ours
-        return tensor.pin_memory()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from aligndiff_cli.disk import layout
@@ -37,9 +38,14 @@ class Step:
 
     def waits_for(self, other: Step, runs: int) -> bool:
         """Whether it reads what the other makes: names a path there."""
-        made = [Path(folder) for folder in (other.out, other.also) if folder]
-        read = {Path(word.format(run=run)) for word in self.command for run in range(runs) if "/" in word}
-        return any(path.is_relative_to(folder) for path in read for folder in made)
+        return not _places(tuple(self.command), runs).isdisjoint(Path(made) for made in (other.out, other.also) if made)
+
+
+@cache
+def _places(command: tuple[str, ...], runs: int) -> frozenset[Path]:
+    """The paths that a command names, in every run, and the folders that these lie in."""
+    paths = {Path(word.replace("{run}", str(run))) for word in command for run in range(runs) if "/" in word}
+    return frozenset(place for path in paths for place in (path, *path.parents))
 
 
 class Times:
