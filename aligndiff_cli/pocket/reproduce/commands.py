@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aligndiff_cli.pocket.reproduce.published import FOLD_ROWS, LONG, LONG_ITERATIONS, OTHER_FOLDS, SAMPLE_COUNTS
+from aligndiff_cli.pocket.reproduce.published import (
+    FOLD_ROWS,
+    LONG,
+    LONG_ITERATIONS,
+    OTHER_FOLDS,
+    OTHER_FOLDS_EPOCHS,
+    OTHER_FOLDS_SAMPLES,
+    SAMPLE_COUNTS,
+)
 from aligndiff_cli.pocket.reproduce.running import Step
 
 FOLD = "3"
 SCENES = 1000
-BASE_TRAINING = ("--epochs", "96")
 INVERT = ("--steps", "60", "--lr", "0.05")
 DRAW = ("--inverted-share", "0.3334", "--steps", "8", "--scheduler", "dpm++")
 REAL = ("--start", "real", "--strength", "0.6")
@@ -27,12 +34,14 @@ class Reproduction:
         runs: support choices per row.
         shots: real pairs per class, each a table of its own.
         per_class: synthetic samples per novel class in all but Fig. A12 (paper: 1000).
+        epochs: of a fold's base model.
     """
 
     work: Path
     runs: int
     shots: tuple[int, ...]
     per_class: int
+    epochs: int = 96
 
     def steps(self) -> Iterator[Step]:
         """Every command; of those that wait for nothing the first is run first."""
@@ -47,8 +56,9 @@ class Reproduction:
             yield from self.rows(gfss, shots, self.table_1(gfss / str(shots)), self.runs)
         if 1 in self.shots:
             yield from self.one_shot(gfss, runs)
+            check = replace(self, runs=1, per_class=OTHER_FOLDS_SAMPLES, epochs=OTHER_FOLDS_EPOCHS)
             for fold in OTHER_FOLDS:
-                yield from self.other_fold(self.work / "folds" / fold, fold)
+                yield from check.other_fold(self.work / "folds" / fold, fold)
 
     def one_shot(self, world: Path, runs: Sequence[str]) -> Iterator[Step]:
         """What is made with one shot alone: Tables A1 and A2, longer trainings, a start from real pairs, Fig. A12."""
@@ -66,7 +76,7 @@ class Reproduction:
         yield from self.base(world, fold)
         yield from self.few_shots(world / "1/0", fold, 1, "0")
         rows = self.table_1(world / "1")
-        yield from self.rows(world, 1, {name: rows[name] for name in FOLD_ROWS}, 1)
+        yield from self.rows(world, 1, {name: rows[name] for name in FOLD_ROWS}, self.runs)
 
     def base(self, world: Path, fold: str) -> Iterator[Step]:
         """A fold's base and query scenes, and the model of its base classes."""
@@ -142,7 +152,7 @@ class Reproduction:
     def row(self, world: Path, name: str, flags: Sequence[str], support: str) -> Step:
         """One row of a GFSS table."""
         data = ["--base", f"{world}/data/base", "--query", f"{world}/data/query", "--base-model", f"{world}/base-model"]
-        row = ["evaluate", "gfss", *data, *BASE_TRAINING, "--support", support, "--classes-per-step", "0", *flags]
+        row = ["evaluate", "gfss", *data, "--epochs", str(self.epochs), "--support", support, "--classes-per-step", "0", *flags]
         return Step([*row, "--out", f"{world}/{name}"])
 
     def rows(self, world: Path, shots: int, rows: dict[str, list[str]], runs: int) -> Iterator[Step]:

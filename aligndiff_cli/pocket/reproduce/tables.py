@@ -20,6 +20,8 @@ from aligndiff_cli.pocket.reproduce.published import (
     LONG,
     LONG_ITERATIONS,
     OTHER_FOLDS,
+    OTHER_FOLDS_EPOCHS,
+    OTHER_FOLDS_SAMPLES,
     SAMPLE_COUNTS,
     TABLE_1,
     TABLE_A1,
@@ -197,7 +199,10 @@ def _table_folds(work: Path) -> str:
         lines.append([TABLE_1[1][name][0], *figures, _points(spread(novel))])
     if all(figure == DASH for line in lines for figure in line[1 : 1 + len(OTHER_FOLDS)]):
         return ""
-    note = "\nBase / novel. Settings were chosen on folds 0 to 2.\n"
+    note = (
+        f"\nBase / novel. On folds 0 to 2, where settings were chosen, base models of {OTHER_FOLDS_EPOCHS} epochs and "
+        f"{OTHER_FOLDS_SAMPLES} samples per class; fold 3 as in Table 1, its first run.\n"
+    )
     return Table(["method", *(f"fold {fold}" for fold in places), "novel, over folds"], lines).markdown() + note
 
 

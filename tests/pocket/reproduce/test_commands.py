@@ -50,3 +50,14 @@ def test_every_point_of_the_curve_has_a_row(steps: dict[str, Step], tmp_path: Pa
     # more samples than the tables' come from a pool of their own
     assert f"{tmp_path}/gfss/1/{{run}}/masks-many" in steps["gfss/1/rows/gaps-1000"].command
     assert f"{tmp_path}/gfss/1/{{run}}/masks" in steps["gfss/1/rows/gaps-50"].command
+
+
+def test_other_folds_are_checked_with_less(steps: dict[str, Step]) -> None:
+    def value(out: str, flag: str) -> str:
+        return steps[out].command[steps[out].command.index(flag) + 1]
+
+    assert [value(f"{world}/warm", "--epochs") for world in ("gfss", "folds/0")] == ["96", "48"]
+    assert [value(f"{world}/1/rows/gaps-alignd", "--per-class") for world in ("gfss", "folds/0")] == ["100", "30"]
+    assert [value(f"{world}/1/rows/gaps-alignd", "--runs") for world in ("gfss", "folds/0")] == ["2", "1"]
+    # one inverted sample of three is wanted and plain ones for rows without
+    assert value("folds/0/1/0/synth", "--per-class") == "45"
