@@ -152,8 +152,8 @@ class Reproduction:
     def row(self, world: Path, name: str, flags: Sequence[str], support: str) -> Step:
         """One row of a GFSS table."""
         data = ["--base", f"{world}/data/base", "--query", f"{world}/data/query", "--base-model", f"{world}/base-model"]
-        row = ["evaluate", "gfss", *data, "--epochs", str(self.epochs), "--support", support, "--classes-per-step", "0", *flags]
-        return Step([*row, "--out", f"{world}/{name}"])
+        row = ["evaluate", "gfss", *data, "--epochs", str(self.epochs), "--support", support]
+        return Step([*row, "--classes-per-step", "0", *flags, "--out", f"{world}/{name}"])
 
     def rows(self, world: Path, shots: int, rows: dict[str, list[str]], runs: int) -> Iterator[Step]:
         """Rows of GFSS tables, by name, over several runs."""
