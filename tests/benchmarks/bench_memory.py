@@ -33,7 +33,7 @@ from aligndiff_cli.disk.images import read_image, read_mask
 from aligndiff_cli.table import Table
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_data"
-CLASSES = ("doughnut", "key", "owl", "scissors")
+CLASSES = ("candle", "skull", "sunflower", "t_shirt")
 FORMS = ("voc", "coco", "hf", "yolo")
 FEW, SOME, MANY = 100, 600, 2000
 CHEAP = ("generate", "mask, attention", "compose, voc", "export, coco", "evaluate masks", "status", "report")

