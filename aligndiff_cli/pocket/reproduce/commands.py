@@ -72,10 +72,11 @@ class Reproduction:
         yield from self.rows(world, 1, self.curve(at), self.runs)
 
     def other_fold(self, world: Path, fold: str) -> Iterator[Step]:
-        """Table 1's rows that learn from samples, once on a fold on which settings were chosen."""
+        """Table 1's rows that learn from samples, and the start from real pairs, once on a fold of the settings' choice."""
         yield from self.base(world, fold)
         yield from self.few_shots(world / "1/0", fold, 1, "0")
-        rows = self.table_1(world / "1")
+        yield from self.from_real(world / "1/0", self.pool, "0")
+        rows = self.table_1(world / "1") | self.ablations(world / "1")
         yield from self.rows(world, 1, {name: rows[name] for name in FOLD_ROWS}, self.runs)
 
     def base(self, world: Path, fold: str) -> Iterator[Step]:

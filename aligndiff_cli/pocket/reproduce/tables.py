@@ -192,11 +192,11 @@ def _table_folds(work: Path) -> str:
     """Base and novel IoU of each fold's only run; fold 3's is its first, with the same seed."""
     places = {fold: work / "folds" / fold / "1/rows" for fold in OTHER_FOLDS} | {"3": work / "gfss/1/rows"}
     lines = []
-    for name in FOLD_ROWS:
+    for name, words in FOLD_ROWS.items():
         runs = {fold: gfss_runs(rows / name).get(0) for fold, rows in places.items()}
         figures = [DASH if run is None else _base_novel(last(run)) for run in runs.values()]
         novel = [_novel(run) for run in runs.values() if run is not None]
-        lines.append([TABLE_1[1][name][0], *figures, _points(spread(novel))])
+        lines.append([words, *figures, _points(spread(novel))])
     if all(figure == DASH for line in lines for figure in line[1 : 1 + len(OTHER_FOLDS)]):
         return ""
     note = (
