@@ -72,7 +72,7 @@ class Reproduction:
         yield from self.rows(world, 1, self.curve(at), self.runs)
 
     def other_fold(self, world: Path, fold: str) -> Iterator[Step]:
-        """Table 1's rows that learn from samples, and the start from real pairs, once on a fold of the settings' choice."""
+        """Rows that learn from samples, and a start from real pairs, once on a fold where settings were chosen."""
         yield from self.base(world, fold)
         yield from self.few_shots(world / "1/0", fold, 1, "0")
         yield from self.from_real(world / "1/0", self.pool, "0")
