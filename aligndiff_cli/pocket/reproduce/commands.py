@@ -107,19 +107,22 @@ class Reproduction:
 
     def fss(self, at: Path, run: str) -> Iterator[Step]:
         """Table 2: Emoji-FSS test classes with one real pair, 10 inverted and 20 plain samples each."""
-        prepare = ["prepare", "emoji-fss", "--split", "test", "--shots", "1", "--per-class", "10"]
-        yield Step([*prepare, "--seed", run, "--out", f"{at}/data"])
+        prepare = ["prepare", "emoji-fss", "--split", "test", "--per-class", "10", "--seed", run]
+        yield Step([*prepare, "--shots", "1", "--out", f"{at}/data"])
         yield from self.samples(at, 30, run)
         grounding = ["--segmenter", "grounding", "--grounding", f"{self.work}/gfss/grounding"]
         yield self.mask(at, "masks-grounding", *grounding)
         yield from self.from_real(at, 30, run)
-        data = ["--support", f"{at}/data/support", "--query", f"{at}/data/query", "--ood", f"{at}/data/ood.txt"]
-        common = ["evaluate", "fss", *data, "--queries", "5", "--seed", run]
+        query = ["--query", f"{at}/data/query", "--ood", f"{at}/data/ood.txt", "--queries", "5", "--seed", run]
+        common = ["evaluate", "fss", "--support", f"{at}/data/support", *query]
         yield Step([*common, "--masks", f"{at}/masks", "--out", f"{at}/results"])
         yield Step([*common, "--masks", f"{at}/masks", "--filter", "all", "--out", f"{at}/results-tested"])
         yield Step([*common, "--masks", f"{at}/masks-real", "--out", f"{at}/results-real"])
         # no filter follows GD's masks
         yield Step([*common, "--masks", f"{at}/masks-grounding", "--beta", "0", "--out", f"{at}/results-grounding"])
+        # what real pairs would do in the samples' place; the first of them is the one pair
+        yield Step([*prepare, "--shots", "21", "--out", f"{at}/data-21"])
+        yield Step(["evaluate", "fss", "--support", f"{at}/data-21/support", *query, "--out", f"{at}/results-21"])
 
     def samples(self, at: Path, per_class: int, run: str) -> Iterator[Step]:
         """Embeddings of the few shots, samples, and their masks by Algorithm 1."""

@@ -57,4 +57,5 @@ FSS_ROWS = {
     "full": ("1R+20S, T.Inv + text, S.Mask", "88.3 / 88.2"),
     "tested": ("the same, inverted samples tested too", "not in the paper"),
     "real": ("the same as full, inverted samples from real pairs", "not in the paper"),
+    "21R": ("1R+20R, 20 more real pairs in the samples' place", "not in the paper"),
 }
