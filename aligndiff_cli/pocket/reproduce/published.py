@@ -59,3 +59,24 @@ FSS_ROWS = {
     "real": ("the same as full, inverted samples from real pairs", "not in the paper"),
     "21R": ("1R+20R, 20 more real pairs in the samples' place", "not in the paper"),
 }
+
+FSS_CLAIMS: tuple[tuple[str, str, str, str, float | None], ...] = (
+    ("text + GD hurts, overall", "1R", "gd", "all", 5.1),
+    ("text + GD hurts, never seen", "1R", "gd", "unseen", 7.3),
+    ("S.Mask over GD, overall", "smask", "gd", "all", 5.8),
+    ("text + S.Mask over 1R, overall", "smask", "1R", "all", 0.7),
+    ("full method over 1R, overall", "full", "1R", "all", 1.8),
+    ("full method over 1R, never seen", "full", "1R", "unseen", 0.7),
+    ("full method over 1R, harmed by GD", "full", "1R", "harmed", 0.7),
+    ("T.Inv over text alone, never seen", "full", "smask", "unseen", 1.3),
+    ("T.Inv over text alone, harmed by GD", "full", "smask", "harmed", 1.3),
+    ("full method, all samples tested, over 1R, overall", "tested", "1R", "all", 1.8),
+    ("full method, from real pairs (ours), over 1R, overall", "real", "1R", "all", None),
+    ("full method, from real pairs (ours), over 1R, never seen", "real", "1R", "unseen", None),
+    ("20 more real pairs over 1R, overall", "21R", "1R", "all", None),
+    ("20 more real pairs over 1R, never seen", "21R", "1R", "unseen", None),
+)
+"""Claims on Table 2: words, the better row, the worse one, over which classes, and the published gain, if there is one.
+
+The paper's OOD classes are those which GD's samples harm; "unseen" are those the pocket model does not know.
+"""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from aligndiff_cli.disk.atomic import write_text
 from aligndiff_cli.disk.images import write_png
-from aligndiff_cli.evaluation.gfss import RunResult, Scores, Spread, last, spread
+from aligndiff_cli.evaluation.gfss import RunResult, Scores, last, spread
 from aligndiff_cli.evaluation.metrics import mean
 from aligndiff_cli.evaluation.tables import DASH, percent
+from aligndiff_cli.pocket.reproduce.claims import Claim, points
 from aligndiff_cli.pocket.reproduce.published import (
     FOLD_ROWS,
-    FSS_ROWS,
     LONG,
     LONG_ITERATIONS,
     OTHER_FOLDS,
@@ -26,43 +24,9 @@ from aligndiff_cli.pocket.reproduce.published import (
     TABLE_1,
     TABLE_A1,
 )
-from aligndiff_cli.report.charts import Series, bar_chart, line_chart
+from aligndiff_cli.pocket.reproduce.table_2 import bars, fss_run, table_2, table_2_claims
+from aligndiff_cli.report.charts import Series, line_chart
 from aligndiff_cli.table import Table
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim of the paper: a row is better than another in a figure.
-
-    Attributes:
-        words: the claim.
-        better, worse: values run by run, matched by run.
-        published: the published gain, in points; None for what is not in the paper.
-    """
-
-    words: str
-    better: Sequence[float]
-    worse: Sequence[float]
-    published: float | None
-
-    def row(self) -> list[str]:
-        """Words, published gain, measured gain with its standard deviation over runs, and the verdict."""
-        gains = [b - w for b, w in zip(self.better, self.worse, strict=True)]
-        found = spread(gains)
-        assert found.mean is not None
-        published = DASH if self.published is None else f"{self.published:+.1f}"
-        return [self.words, published, _points(found, signed=True), verdict(found)]
-
-
-def verdict(gain: Spread) -> str:
-    """What runs say of a gain that should be positive: its order, and its size in standard deviations of the gain."""
-    if gain.mean is None:
-        return DASH
-    order = "same order" if gain.mean > 0 else "NOT the same order"
-    if not gain.sd:
-        return f"{order}, one run"
-    size = gain.mean / gain.sd
-    return f"{order}{', within noise' if abs(size) < 1 else ''} ({size:+.1f} sd)"
 
 
 def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapping[str, float]) -> Path:
@@ -86,7 +50,7 @@ def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapp
         claims += _chain(ablation, [("T.Inv over text alone", "gaps-alignd", "gaps-smask", 3.1)])
     real = {name: gfss_runs(work / "gfss/1/rows" / name) for name in ("gaps-real", "gaps-alignd")}
     if real["gaps-real"]:
-        novel = _points(spread(map(_novel, real["gaps-real"].values())))
+        novel = points(spread(map(_novel, real["gaps-real"].values())))
         parts.append(f"With inverted samples that start from their real pair (ours; GAPS, 1 shot): novel {novel}.\n")
         claims += _chain(real, [("a start from real pairs (ours) over from noise", "gaps-real", "gaps-alignd", None)])
     longer = {f"{name}-long": gfss_runs(work / f"gfss/1/rows/{name}-long") for name in LONG}
@@ -105,10 +69,10 @@ def reproduction(work: Path, out: Path, runs: int, per_class: int, seconds: Mapp
     folds = _table_folds(work)
     if folds:
         parts.append(f"## Table 1 on the other folds, 1 shot, one run\n\n{folds}")
-    fss = [found for run in range(runs) if (found := _fss_run(work / "fss" / str(run)))]
+    fss = [found for run in range(runs) if (found := fss_run(work / "fss" / str(run)))]
     if fss:
-        parts.append(f"## Table 2: Emoji-FSS test classes, 1 shot\n\n{_table_2(fss)}{_bars(fss, out)}")
-        claims += _table_2_claims(fss)
+        parts.append(f"## Table 2: Emoji-FSS test classes, 1 shot\n\n{table_2(fss)}{bars(fss, out)}")
+        claims += table_2_claims(fss)
     head = ["claim", "published gain", "measured gain", "verdict"]
     verdicts = Table(head, [claim.row() for claim in claims if claim.better]).markdown()
     parts.insert(1, f"## The claims, one by one\n\n{verdicts}")
@@ -139,7 +103,7 @@ def _table_1(rows: Mapping[str, Mapping[int, RunResult]], shots: int) -> str:
     lines = []
     for name, (words, published) in TABLE_1[shots].items():
         found = [last(run) for run in rows[name].values()]
-        figures = [_points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
+        figures = [points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
         lines.append([words, published, *figures, str(len(found))])
     return Table(["method", "published base / novel / HM", "base", "novel", "HM", "runs"], lines).markdown()
 
@@ -172,7 +136,7 @@ def _novel(run: RunResult) -> float:
 
 def _table_a1(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
     lines = [
-        [words, published, _points(spread(map(_novel, rows[name].values()))), str(len(rows[name]))]
+        [words, published, points(spread(map(_novel, rows[name].values()))), str(len(rows[name]))]
         for name, (words, published) in TABLE_A1.items()
     ]
     return Table(["components", "published novel", "novel", "runs"], lines).markdown()
@@ -182,7 +146,7 @@ def _table_longer(rows: Mapping[str, Mapping[int, RunResult]]) -> str:
     lines = []
     for name, words in LONG.items():
         found = [last(run) for run in rows[f"{name}-long"].values()]
-        figures = [_points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
+        figures = [points(spread(getattr(scores, key) for scores in found)) for key in ("base", "novel", "hm")]
         lines.append([words, *figures, str(len(found))])
     note = f"\nTable 1's rows after {LONG_ITERATIONS} iterations instead of 100: do samples give more than training?\n"
     return Table(["method", "base", "novel", "HM", "runs"], lines).markdown() + note
@@ -196,7 +160,7 @@ def _table_folds(work: Path) -> str:
         runs = {fold: gfss_runs(rows / name).get(0) for fold, rows in places.items()}
         figures = [DASH if run is None else _base_novel(last(run)) for run in runs.values()]
         novel = [_novel(run) for run in runs.values() if run is not None]
-        lines.append([words, *figures, _points(spread(novel))])
+        lines.append([words, *figures, points(spread(novel))])
     if all(figure == DASH for line in lines for figure in line[1 : 1 + len(OTHER_FOLDS)]):
         return ""
     note = (
@@ -220,7 +184,7 @@ def _table_a2(
     ):
         times = [s for run in ours if (s := seconds.get(str(work / "gfss/1" / str(run) / folder)))]
         per_run = f"{(mean(times) or 0) / 60:.1f} min" if times else DASH
-        lines.append([words, published, per_run, _points(spread(map(_novel, rows.values())))])
+        lines.append([words, published, per_run, points(spread(map(_novel, rows.values())))])
     note = (
         "\nWall-clock time for the masks of one run (five classes), loading included, beside other commands. "
         "The published gap in time is that of training a large network to the end per class; here noise learning "
@@ -230,112 +194,18 @@ def _table_a2(
 
 
 def _curve(work: Path, out: Path, per_class: int) -> str:
-    points = []
+    found = []
     for count in SAMPLE_COUNTS:
         name = "gaps" if count == 0 else "gaps-alignd" if count == per_class else f"gaps-{count}"
         runs = gfss_runs(work / "gfss/1/rows" / name)
         if runs:
-            points.append((count, spread(map(_novel, runs.values()))))
-    if len(points) < 3:
+            found.append((count, spread(map(_novel, runs.values()))))
+    if len(found) < 3:
         return ""
-    values = [100 * (s.mean or 0) for _, s in points]
-    series = Series("", [float(n) for n, _ in points], values, [100 * (s.sd or 0) for _, s in points])
+    values = [100 * (s.mean or 0) for _, s in found]
+    series = Series("", [float(n) for n, _ in found], values, [100 * (s.sd or 0) for _, s in found])
     title = "Novel IoU against synthetic samples per class (1 shot, GAPS)"
     picture = line_chart([series], title, x_name="samples per class", y_name="novel IoU, %")
     write_png(out / "samples.png", picture)
-    table = Table(["samples per class", "novel"], [[str(n), _points(s)] for n, s in points]).markdown()
+    table = Table(["samples per class", "novel"], [[str(n), points(s)] for n, s in found]).markdown()
     return f"{table}\nThe paper's curve rises until about 500 samples.\n\n![Novel IoU against samples](samples.png)\n"
-
-
-@dataclass(frozen=True)
-class FssRun:
-    """Per row of Table 2, the overall and the out-of-distribution mIoU, and IoU by class."""
-
-    rows: Mapping[str, tuple[float, float]]
-    by_class: Mapping[str, Mapping[str, float]]
-
-
-def _fss_run(folder: Path) -> FssRun | None:
-    places = {
-        "results": {"1R": 0, "coarse": 1, "smask": 2, "full": 3},
-        "results-grounding": {"gd": 2},
-        "results-tested": {"tested": 3},
-        "results-real": {"real": 3},
-        "results-21": {"21R": 0},
-    }
-    rows: dict[str, tuple[float, float]] = {}
-    by_class: dict[str, Mapping[str, float]] = {}
-    for name, wanted in places.items():
-        path = folder / name / "metrics.json"
-        if not path.is_file():
-            continue
-        found: list[Any] = list(json.loads(path.read_text(encoding="utf-8"))["rows"].values())
-        for key, place in wanted.items():
-            rows[key] = (found[place]["miou"]["mean"], found[place]["ood_miou"]["mean"])
-            by_class[key] = found[place]["iou"]
-    return FssRun(rows, by_class) if "1R" in rows else None
-
-
-def _table_2(runs: Sequence[FssRun]) -> str:
-    lines = []
-    for key, (words, published) in FSS_ROWS.items():
-        found = [run.rows[key] for run in runs if key in run.rows]
-        lines.append([words, published, *(_points(spread(v[n] for v in found)) for n in (0, 1)), str(len(found))])
-    table = Table(["support set", "published overall / OOD", "overall", "OOD", "runs"], lines).markdown()
-    return (
-        f"{table}\n42 classes, of which the pocket model has never seen 22 (OOD); 5 query pictures each; HSNet. The "
-        "grounding module (GD) was trained on fold 3's base scenes, which show 15 of these classes: if anything, that "
-        "helps it.\n"
-    )
-
-
-def _table_2_claims(runs: Sequence[FssRun]) -> list[Claim]:
-    claims = []
-    wanted: tuple[tuple[str, str, str, int, float | None], ...] = (
-        ("text + GD hurts, overall", "1R", "gd", 0, 5.1),
-        ("text + GD hurts, OOD", "1R", "gd", 1, 7.3),
-        ("S.Mask over GD, overall", "smask", "gd", 0, 5.8),
-        ("text + S.Mask over 1R, overall", "smask", "1R", 0, 0.7),
-        ("full method over 1R, overall", "full", "1R", 0, 1.8),
-        ("full method over 1R, OOD", "full", "1R", 1, 0.7),
-        ("T.Inv over text alone, OOD", "full", "smask", 1, 1.3),
-        ("full method, all samples tested, over 1R, overall", "tested", "1R", 0, 1.8),
-        ("full method, all samples tested, over 1R, OOD", "tested", "1R", 1, 0.7),
-        ("full method, from real pairs (ours), over 1R, overall", "real", "1R", 0, None),
-        ("full method, from real pairs (ours), over 1R, OOD", "real", "1R", 1, None),
-        ("20 more real pairs over 1R, overall", "21R", "1R", 0, None),
-        ("20 more real pairs over 1R, OOD", "21R", "1R", 1, None),
-    )
-    for words, better, worse, place, published in wanted:
-        both = [run.rows for run in runs if better in run.rows and worse in run.rows]
-        ours, theirs = ([rows[name][place] for rows in both] for name in (better, worse))
-        claims.append(Claim(f"FSS: {words}", ours, theirs, published))
-    return claims
-
-
-def _bars(runs: Sequence[FssRun], out: Path) -> str:
-    """Figs. A1 and A2: class-wise differences against the real pair alone, averaged over runs."""
-    shown = ""
-    for key, name, figure in (("gd", "text + GD", "A1"), ("full", "AlignDiff", "A2")):
-        having = [run for run in runs if key in run.by_class]
-        differences = {
-            cls: value
-            for cls in (having[0].by_class["1R"] if having else ())
-            if (value := mean(run.by_class[key][cls] - run.by_class["1R"][cls] for run in having)) is not None
-        }
-        if not differences:
-            continue
-        ordered = sorted(differences.items(), key=lambda bar: (-bar[1], bar[0]))
-        title = f"1R+20S {name}, against 1R (as Fig. {figure})"
-        picture = bar_chart([cls for cls, _ in ordered], [value for _, value in ordered], title)
-        write_png(out / f"fig-{figure.lower()}.png", picture)
-        better = sum(value > 0 for value in differences.values())
-        published = {"A1": "50 of 240", "A2": "178 of 240"}[figure]
-        shown += f"\n{name}: {better} of {len(differences)} classes better (published: {published}).\n"
-        shown += f"\n![Class-wise differences, {name}](fig-{figure.lower()}.png)\n"
-    return shown
-
-
-def _points(value: Spread, *, signed: bool = False) -> str:
-    sd = "" if value.sd is None else f" ± {100 * value.sd:.1f}"
-    return f"{percent(value.mean, signed)}{sd}"

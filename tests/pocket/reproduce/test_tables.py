@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from aligndiff_cli.evaluation.gfss import Confusion, RunResult, Spread, StepResult
-from aligndiff_cli.pocket.reproduce.tables import Claim, gfss_runs, reproduction, verdict
+from aligndiff_cli.evaluation.gfss import Confusion, RunResult, StepResult
+from aligndiff_cli.pocket.reproduce.tables import gfss_runs, reproduction
 
 
 def result(run: int, novel: int) -> dict:
@@ -22,27 +20,6 @@ def write_row(work: Path, shots: int, name: str, novel: list[int], world: str = 
     folder.mkdir(parents=True)
     runs = [result(run, value) for run, value in enumerate(novel)]
     (folder / "metrics.json").write_text(json.dumps({"runs": runs}))
-
-
-@pytest.mark.parametrize(
-    ("gain", "expected"),
-    [
-        (Spread(0.02, 0.01, 3), "same order (+2.0 sd)"),
-        (Spread(0.005, 0.01, 3), "same order, within noise (+0.5 sd)"),
-        (Spread(-0.005, 0.01, 3), "NOT the same order, within noise (-0.5 sd)"),
-        (Spread(-0.03, 0.01, 3), "NOT the same order (-3.0 sd)"),
-        (Spread(0.02, None, 1), "same order, one run"),
-        (Spread(None, None, 0), "–"),
-    ],
-)
-def test_verdicts(gain: Spread, expected: str) -> None:
-    assert verdict(gain) == expected
-
-
-def test_a_claim_compares_runs_one_by_one() -> None:
-    # gains 0.10 and 0.30: mean 0.20, sample sd 0.1414
-    claim = Claim("a over b", [0.4, 0.5], [0.3, 0.2], 17.0)
-    assert claim.row() == ["a over b", "+17.0", "+20.0 ± 14.1", "same order (+1.4 sd)"]
 
 
 def test_the_page_has_what_is_there(tmp_path: Path) -> None:
