@@ -68,7 +68,7 @@ def table_2(runs: Sequence[FssRun]) -> str:
     head = ["support set", "published overall / OOD", "overall", "never seen", "harmed by GD", "runs"]
     return (
         f"{Table(head, lines).markdown()}\n"
-        "42 classes, of which the pocket model has never seen 22; 5 query pictures each; HSNet. The paper's OOD classes "
+        "42 classes, of which the pocket model has never seen 22; 5 queries each; HSNet. The paper's OOD classes "
         f"are those that GD's samples harm (here {len(harmed)}, on average over runs). The grounding module (GD) was "
         "trained on fold 3's base scenes, which show 15 of the classes: if anything, that helps it.\n"
     )
