@@ -31,13 +31,16 @@ lint: install ## ruff (lint and format) and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# two processes of one thread do more than one process of two
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
 .PHONY: test
-test: install ## the test suite
-	OMP_NUM_THREADS=2 $(BIN)/pytest
+test: install ## the test suite, on two cores
+	$(PYTEST)
 
 .PHONY: test-fast
 test-fast: install ## the part of it that takes less than a minute: no whole chains, trainings or full-size models
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 .PHONY: bench
 bench: install ## the benchmarks: speeds as ratios, measured side by side
