@@ -35,7 +35,9 @@ TABLE_A1 = {
 }
 
 FOLD_ROWS = {name: TABLE_1[1][name][0] for name in TABLE_1[1] if name.startswith(("finetune", "gaps"))} | {
-    "gaps-real": "GAPS + AlignDiff, from real pairs (ours)"
+    "gaps-plain": "GAPS + GD, no layout",
+    "gaps-smask": "GAPS + text, S.Mask",
+    "gaps-real": "GAPS + AlignDiff, from real pairs (ours)",
 }
 OTHER_FOLDS = ("0", "1", "2")
 OTHER_FOLDS_EPOCHS, OTHER_FOLDS_SAMPLES = 48, 30
