@@ -66,6 +66,7 @@ def train_judge(
     world: EmojiWorld, work: Path, steps: int, batch: int, pool: int, seed: int, device: torch.device
 ) -> None:
     """Train the judge; writes ``work/judge.safetensors``."""
+    work.mkdir(parents=True, exist_ok=True)
     pictures = np.empty((pool, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     for i in range(pool):
         rng = np.random.default_rng(item_seed(seed, f"judge/{i}"))
