@@ -1,6 +1,6 @@
 """What of a synthetic pair costs a few-shot segmenter IoU: its mask, its resolution, the VAE, or what is drawn?
 
-    python tests/benchmarks/sample_cost.py --work DIR [--seed 1] [--queries 10]
+    python tests/benchmarks/sample_cost.py --work DIR [--seed 1] [--queries 20]
 
 Emoji-FSS validation classes. The bundled segmenter is shown one real pair and 20 more, which are real to begin with and
 from row to row more like a sample: with predicted masks, at the pocket model's 64 pixels, through its VAE; at last
@@ -19,6 +19,9 @@ import torch
 
 from aligndiff_cli.disk.images import read_image, read_mask
 from aligndiff_cli.disk.support import load_pair, scan_support
+from aligndiff_cli.evaluation.metrics import Overlap, mean, overlap
+from aligndiff_cli.evaluation.tables import percent
+from aligndiff_cli.method.consensus import ESTIMATE_PROBABILITY
 from aligndiff_cli.method.framing import resized, resized_mask
 from aligndiff_cli.models.diffusion import DiffusionModel, load_diffusion
 from aligndiff_cli.models.segmenters import load_segmenter
@@ -55,7 +58,7 @@ def samples(work: Path, name: str, kind: str) -> list[Pair]:
 
 def predicted(segmenter: Segmenter, shown: Sequence[Pair], images: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Masks of images by what is shown."""
-    return [soft >= 0.5 for soft in segmenter.predict(segmenter.condition(shown), images)]
+    return [soft >= ESTIMATE_PROBABILITY for soft in segmenter.predict(segmenter.condition(shown), images)]
 
 
 @torch.no_grad()
@@ -89,12 +92,11 @@ def zipped(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> list[Pa
     return list(zip(images, masks, strict=True))
 
 
-def score(segmenter: Segmenter, shown: Sequence[Pair], queries: Sequence[Pair]) -> float:
+def score(segmenter: Segmenter, shown: Sequence[Pair], queries: Sequence[Pair]) -> float | None:
     """IoU over all queries of a class together."""
     found = predicted(segmenter, [pair for pair in shown if pair[1].any()], [image for image, _ in queries])
-    both = sum(int((mask & truth).sum()) for mask, (_, truth) in zip(found, queries, strict=True))
-    either = sum(int((mask | truth).sum()) for mask, (_, truth) in zip(found, queries, strict=True))
-    return both / either
+    overlaps = (overlap(mask, truth) for mask, (_, truth) in zip(found, queries, strict=True))
+    return sum(overlaps, Overlap()).iou
 
 
 def main() -> None:
@@ -102,21 +104,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--queries", type=int, default=10)
+    parser.add_argument("--queries", type=int, default=20)
     o = parser.parse_args()
     made(o.work, o.seed, o.queries)
     rare = set((o.work / "data/ood.txt").read_text().split())
     names = (o.work / "data/classes.txt").read_text().split()
     segmenter, model = load_segmenter(device="cpu"), load_diffusion(POCKET_FOLDER, device="cpu")
-    scores: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float | None]] = {}
     for name in names:
-        queries = pairs_of(o.work / "data/query" / name)
+        real, queries = (pairs_of(o.work / "data" / part / name) for part in ("support", "query"))
         for way, more in ways(segmenter, model, o.work, name):
-            real = pairs_of(o.work / "data/support" / name)
             scores.setdefault(way, {})[name] = score(segmenter, [*real, *more], queries)
     known = [name for name in names if name not in rare]
     rows = [
-        [way, *(f"{100 * np.mean([found[name] for name in group]):.1f}" for group in (names, known, sorted(rare)))]
+        [way, *(percent(mean(found[name] for name in group)) for group in (names, known, sorted(rare)))]
         for way, found in scores.items()
     ]
     print(Table(["beside the real pair", "all", "known", "rare"], rows).markdown())
